@@ -1,0 +1,32 @@
+/* A plan: in what order the tests of a run are handed out, cut into units and spans.
+ *
+ * src/sched makes it from what was collected; the run queue is filled from it. A *position* is an
+ * index into `order`; a *test* is an index into the collected list.
+ *
+ * Runs in the controller; plain memory. */
+#ifndef PHX_QUEUE_PLAN_H
+#define PHX_QUEUE_PLAN_H
+
+#include <stdint.h>
+
+struct phx_plan_span {
+    uint32_t lo,
+        hi; /* positions [lo, hi); a span begins and ends at unit boundaries; may be empty */
+};
+
+struct phx_plan {
+    uint32_t ntests;   /* 0 to PHX_PLAN_TESTS_MAX */
+    uint32_t nspans;   /* one per first worker */
+    uint32_t *order;   /* owned, [ntests]: position -> test, a permutation */
+    uint32_t *unit;    /* owned, [ntests]: position -> unit number; equal numbers are adjacent */
+    uint32_t *cost_us; /* owned, [ntests]: position -> estimated microseconds, >= 1 */
+    struct phx_plan_span *spans; /* owned, [nspans]: together they hold every position once */
+    int keep_first_unit; /* each worker's first unit may not be stolen before its first claim */
+};
+
+enum { PHX_PLAN_TESTS_MAX = 16 * 1024 * 1024 };
+
+/* Frees what the plan owns and empties it; the struct itself is the caller's. */
+void phx_plan_fini(struct phx_plan *plan);
+
+#endif

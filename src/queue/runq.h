@@ -1,0 +1,124 @@
+/* The run queue and ledger: who runs which test next, and what became of every test.
+ *
+ * One shared-memory region, made by the controller, mapped by every worker. Handing out a test
+ * takes no message and no lock: see docs/design/run-queue.md for the layout, the protocol and its
+ * proof.
+ *
+ * Pure memory: no system calls, no allocation. Every function works on a `struct phx_runq` in the
+ * caller's memory, whose pointers lead into the region. */
+#ifndef PHX_QUEUE_RUNQ_H
+#define PHX_QUEUE_RUNQ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "queue/plan.h"
+
+enum {
+    PHX_RUNQ_WORKERS_MAX = 4096,
+    PHX_RUNQ_NONE = -1, /* "no position", "no test" in the int64 fields below */
+};
+
+enum phx_runq_state { /* of a position, in the ledger; only ever moves down this list */
+                      PHX_RUNQ_QUEUED = 0,
+                      PHX_RUNQ_CLAIMED, /* a worker has it and has not started it; a dead worker's
+                                           goes back to QUEUED */
+                      PHX_RUNQ_STARTED,
+                      PHX_RUNQ_ENDED,   /* its protocol ended */
+                      PHX_RUNQ_CRASHED, /* its worker died while running it */
+};
+
+enum phx_runq_phase { /* of a running test, for reports on slow, hung and dead workers */
+                      PHX_PHASE_NONE = 0,
+                      PHX_PHASE_SETUP,
+                      PHX_PHASE_CALL,
+                      PHX_PHASE_TEARDOWN,
+};
+
+struct phx_runq { /* opaque: a handle of pointers into the region; copying it is fine */
+    struct phx_runq_header *header;
+    struct phx_runq_slot *slots;
+    void *words;
+    void *ledger;
+    uint32_t *order;
+    uint32_t *unit;
+    uint64_t *cost;
+};
+
+/* Bytes that a region needs for `plan`, up to `nworkers` workers over the whole run (replacements
+ * included), and `nlate` tests handed out again later. */
+size_t phx_runq_size(const struct phx_plan *plan, uint32_t nworkers, uint32_t nlate);
+
+/* Fills a zeroed region of phx_runq_size bytes. Worker i < plan->nspans owns span i once it joins.
+ * Returns 0, or -EINVAL when the plan breaks its own rules or `size` is too small.
+ * Runs in the controller, before any worker maps the region. */
+int phx_runq_init(struct phx_runq *q, void *mem, size_t size, const struct phx_plan *plan,
+                  uint32_t nworkers, uint32_t nlate);
+
+/* Makes a handle on a region that somebody else filled. Returns 0 or PHX_E_CORRUPT. */
+int phx_runq_attach(struct phx_runq *q, void *mem, size_t size, struct phx_err *err);
+
+/* ---- what a worker calls; `worker` is its own number ---- */
+
+/* Marks the worker alive: from now on it owns its span. */
+void phx_runq_join(struct phx_runq *q, uint32_t worker);
+
+/* Claims the next test: from the worker's own span, else by a steal.
+ * out_pos   set on success only: the position claimed
+ * Returns   1 claimed; 0 nothing is left for this worker, which should end (also when closed);
+ *           -EAGAIN somebody else's steal is under way: call again after a moment (never held for
+ * long by a living thief; a dead one's lock is broken by the controller). */
+int phx_runq_claim(struct phx_runq *q, uint32_t worker, uint32_t *out_pos);
+
+/* The claimed test starts, enters a phase, has ended (call after its reports were written). */
+void phx_runq_start(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
+void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase phase, phx_ns now);
+void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
+
+/* Gives a claimed, not started position back (a worker that stops early), so that others may take
+ * it. */
+void phx_runq_unclaim(struct phx_runq *q, uint32_t worker, uint32_t pos);
+
+/* ---- what anyone may call ---- */
+
+/* No claim succeeds any more. Tests that run go on. */
+void phx_runq_close(struct phx_runq *q);
+int phx_runq_closed(const struct phx_runq *q);
+
+uint32_t phx_runq_test(const struct phx_runq *q, uint32_t pos);
+enum phx_runq_state phx_runq_state(const struct phx_runq *q, uint32_t pos);
+
+/* ---- what the controller calls ---- */
+
+struct phx_runq_view { /* one worker, read without stopping it: may be a moment old */
+    int64_t running;   /* position started and not ended, or PHX_RUNQ_NONE */
+    int64_t claimed;   /* position claimed and not started, or PHX_RUNQ_NONE */
+    enum phx_runq_phase phase;
+    phx_ns since;     /* when the phase began */
+    phx_ns busy;      /* summed time from start to end of its tests */
+    uint32_t nended;  /* tests it ended */
+    uint32_t nsteals; /* steals it made */
+};
+
+void phx_runq_look(const struct phx_runq *q, uint32_t worker, struct phx_runq_view *out);
+
+/* Settles the estate of a worker that is gone (reaped: it touches the region no more), whether it
+ * died or ended in good order: breaks its lock, completes or undoes its steal, gives back what it
+ * had claimed and not started, marks what it was running CRASHED, and leaves its span to anyone.
+ * Idempotent. out       the position it was running when it died (`running`) and its phase; see the
+ * struct Returns   0, or PHX_E_CORRUPT when what it left behind makes no sense (torn or overwritten
+ * memory). */
+int phx_runq_bury(struct phx_runq *q, uint32_t worker, struct phx_runq_view *out);
+
+/* Hands out `test` once more, to whoever asks next. Returns the new position, or -ENOSPC. */
+int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us);
+
+/* Positions that a claim could still return to somebody (exact when no worker is running). */
+uint32_t phx_runq_left(const struct phx_runq *q);
+
+/* Positions in use: the plan's tests and the late ones. */
+uint32_t phx_runq_positions(const struct phx_runq *q);
+
+#endif

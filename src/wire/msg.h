@@ -1,0 +1,124 @@
+/* The list of messages: who says what to whom.
+ *
+ * Bodies are MessagePack arrays of the fields named here, except those marked `value`: there the
+ * body is one Python value (src/py/value.c), which the engine hands on unread.
+ *
+ * Runs in every process. Decoders accept any bytes: they return PHX_E_PROTO and never read outside.
+ */
+#ifndef PHX_WIRE_MSG_H
+#define PHX_WIRE_MSG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum { PHX_PROTOCOL_VERSION = 1 };
+
+/*  name             number  from -> to              body */
+#define PHX_MESSAGES(X)                                                                            \
+    X(HELLO, 1)        /* all -> controller       version, role, pid */                            \
+    X(SPAWN, 2)        /* controller -> guard     argv, environment, directory; 1 fd: channel */   \
+    X(SPAWNED, 3)      /* guard -> controller     pid; 1 fd: pidfd */                              \
+    X(SPAWN_FAILED, 4) /* guard -> controller     text */                                          \
+    X(REAPED, 5)       /* guard -> controller     pid, wait status */                              \
+    X(END, 6)          /* controller -> guard, zygote   grace in milliseconds */                   \
+    X(LEFTOVER, 7)     /* guard -> controller     pid, process group, ended (0/1), command */      \
+    X(SETUP, 10)       /* controller -> zygote    value */                                         \
+    X(ITEMS, 11)       /* zygote -> controller    array of [node id, group or nil, location] */    \
+    X(COLLECTED, 12)   /* zygote -> controller    number of items */                               \
+    X(FORK, 13)        /* controller -> zygote    number, value; 1 fd: run queue */                \
+    X(FORKED, 14)      /* zygote -> controller    number, pid; fds: pidfd, channel, 3 memfds */    \
+    X(FORK_FAILED, 15) /* zygote -> controller    number, text */                                  \
+    X(EXITED, 16)      /* zygote -> controller    number, pid, wait status */                      \
+    X(COLLECT_REPORT, 20) /* zygote -> controller    value */                                      \
+    X(WARNING, 21)        /* zygote, worker -> controller  value */                                \
+    X(INTERNAL_ERROR, 22) /* zygote, worker -> controller  value */                                \
+    X(REFUSED, 23)        /* zygote -> controller    value: why it cannot be forked */             \
+    X(READY, 30)          /* worker -> controller    value: worker information */                  \
+    X(LOG_START, 31)      /* worker -> controller    value */                                      \
+    X(REPORT, 32)         /* worker -> controller    value */                                      \
+    X(LOG_FINISH, 33)     /* worker -> controller    value */                                      \
+    X(FINISHED, 34)       /* worker -> controller    value: workeroutput */                        \
+    X(ZYGOTE_DONE, 35)    /* zygote -> controller    value: how its session ended without a fork */
+
+enum phx_message_type {
+#define X(name, number) PHX_MSG_##name = (number),
+    PHX_MESSAGES(X)
+#undef X
+};
+
+/* "HELLO" for PHX_MSG_HELLO; "?" for a number that is no message. */
+const char *phx_msg_name(uint16_t type);
+
+/* ---- encoders: append one body to `out`; return 0 or -ENOMEM ---- */
+
+struct phx_msg_hello {
+    uint32_t version;
+    uint32_t pid;
+    char role[16];
+};
+
+struct phx_msg_spawn {
+    const char *const *argv;        /* NULL-terminated, as are the next; borrowed */
+    const char *const *environment; /* "NAME=value" */
+    const char *directory;
+};
+
+struct phx_msg_exit { /* REAPED (number is -1) and EXITED */
+    int32_t number;
+    uint32_t pid;
+    int32_t status; /* as of waitpid */
+};
+
+struct phx_msg_forked {
+    uint32_t number;
+    uint32_t pid;
+};
+
+struct phx_msg_leftover {
+    uint32_t pid;
+    uint32_t group;
+    int ended;
+    char command[256]; /* arguments joined by spaces, cut */
+};
+
+struct phx_msg_text { /* SPAWN_FAILED (number -1), FORK_FAILED */
+    int32_t number;
+    char text[PHX_ERR_TEXT_MAX];
+};
+
+int phx_msg_put_hello(struct phx_buf *out, const struct phx_msg_hello *msg);
+int phx_msg_put_spawn(struct phx_buf *out, const struct phx_msg_spawn *msg);
+int phx_msg_put_exit(struct phx_buf *out, const struct phx_msg_exit *msg);
+int phx_msg_put_forked(struct phx_buf *out, const struct phx_msg_forked *msg);
+int phx_msg_put_leftover(struct phx_buf *out, const struct phx_msg_leftover *msg);
+int phx_msg_put_text(struct phx_buf *out, const struct phx_msg_text *msg);
+int phx_msg_put_number(struct phx_buf *out, uint64_t number); /* END, COLLECTED, SPAWNED */
+/* FORK: `value` is an encoded Python value, copied as it is. */
+int phx_msg_put_fork(struct phx_buf *out, uint32_t number, const void *value, size_t size);
+
+/* ---- decoders: return 0 or PHX_E_PROTO ---- */
+
+int phx_msg_get_hello(const char *body, size_t size, struct phx_msg_hello *out);
+int phx_msg_get_exit(const char *body, size_t size, struct phx_msg_exit *out);
+int phx_msg_get_forked(const char *body, size_t size, struct phx_msg_forked *out);
+int phx_msg_get_leftover(const char *body, size_t size, struct phx_msg_leftover *out);
+int phx_msg_get_text(const char *body, size_t size, struct phx_msg_text *out);
+int phx_msg_get_number(const char *body, size_t size, uint64_t *out);
+int phx_msg_get_fork(const char *body, size_t size, uint32_t *out_number, const char **out_value,
+                     size_t *out_size); /* out_value is borrowed from body */
+
+/* The strings of a SPAWN, copied: out->argv etc. point into *out_memory, which the caller frees. */
+int phx_msg_get_spawn(const char *body, size_t size, struct phx_msg_spawn *out, void **out_memory);
+
+/* Walks an ITEMS body: calls `each` for every item with its node id and group (NULL and 0 if none;
+ * both borrowed, not NUL-terminated). Stops at, and returns, the first negative result of `each`.
+ */
+int phx_msg_each_item(const char *body, size_t size,
+                      int (*each)(void *context, const char *node_id, size_t node_id_size,
+                                  const char *group, size_t group_size),
+                      void *context);
+
+#endif
