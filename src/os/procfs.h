@@ -11,6 +11,9 @@ struct phx_process {
     unsigned long long start_time; /* clock ticks since boot: with pid, it identifies a process */
 };
 
+/* One process. Returns 0 or -errno (-ESRCH when it is gone). Allocates nothing. */
+int phx_procfs_look(pid_t pid, struct phx_process *out);
+
 /* Every process below `root` (its children, theirs, …; not `root` itself), parents before children.
  * out_list   taken: the caller frees it; NULL when there are none
  * Returns    their number or -errno. A process that ends meanwhile may be missing. */

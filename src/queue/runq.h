@@ -45,15 +45,18 @@ struct phx_runq { /* opaque: a handle of pointers into the region; copying it is
     uint32_t *order;
     uint32_t *unit;
     uint64_t *cost;
+    /* Copied when the handle was made, so that a worker which overwrites the region's header leads
+     * nobody out of bounds. */
+    uint32_t nworkers, ntests, capacity, keep_first_unit;
 };
 
 /* Bytes that a region needs for `plan`, up to `nworkers` workers over the whole run (replacements
  * included), and `nlate` tests handed out again later. */
 size_t phx_runq_size(const struct phx_plan *plan, uint32_t nworkers, uint32_t nlate);
 
-/* Fills a zeroed region of phx_runq_size bytes. Worker i < plan->nspans owns span i once it joins.
- * Returns 0, or -EINVAL when the plan breaks its own rules or `size` is too small.
- * Runs in the controller, before any worker maps the region. */
+/* Fills a zeroed region of phx_runq_size bytes, aligned to 64 (a mapping is). Worker i <
+ * plan->nspans owns span i once it joins. Returns 0, or -EINVAL when the plan breaks its own rules
+ * or `size` is too small. Runs in the controller, before any worker maps the region. */
 int phx_runq_init(struct phx_runq *q, void *mem, size_t size, const struct phx_plan *plan,
                   uint32_t nworkers, uint32_t nlate);
 
@@ -69,7 +72,9 @@ void phx_runq_join(struct phx_runq *q, uint32_t worker);
  * out_pos   set on success only: the position claimed
  * Returns   1 claimed; 0 nothing is left for this worker, which should end (also when closed);
  *           -EAGAIN somebody else's steal is under way: call again after a moment (never held for
- * long by a living thief; a dead one's lock is broken by the controller). */
+ *           long by a living thief; a dead one's lock is broken by the controller);
+ *           PHX_E_CORRUPT the region is damaged: this worker should end as if it had crashed.
+ * A worker that already holds a claim and has not started it gets the same position again. */
 int phx_runq_claim(struct phx_runq *q, uint32_t worker, uint32_t *out_pos);
 
 /* The claimed test starts, enters a phase, has ended (call after its reports were written). */
@@ -78,7 +83,7 @@ void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase pha
 void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
 
 /* Gives a claimed, not started position back (a worker that stops early), so that others may take
- * it. */
+ * it, and with it whatever else the worker's span holds. */
 void phx_runq_unclaim(struct phx_runq *q, uint32_t worker, uint32_t pos);
 
 /* ---- what anyone may call ---- */
@@ -87,6 +92,8 @@ void phx_runq_unclaim(struct phx_runq *q, uint32_t worker, uint32_t pos);
 void phx_runq_close(struct phx_runq *q);
 int phx_runq_closed(const struct phx_runq *q);
 
+/* The test at a position; as read from the region: compare with the length of the list before
+ * using it as an index. UINT32_MAX for a position that cannot be. */
 uint32_t phx_runq_test(const struct phx_runq *q, uint32_t pos);
 enum phx_runq_state phx_runq_state(const struct phx_runq *q, uint32_t pos);
 
@@ -99,6 +106,8 @@ struct phx_runq_view { /* one worker, read without stopping it: may be a moment 
     phx_ns since;     /* when the phase began */
     phx_ns busy;      /* summed time from start to end of its tests */
     uint32_t nended;  /* tests it ended */
+    phx_ns longest;   /* the time its longest test took; 0 before it has ended one */
+    uint32_t longest_position; /* of that test */
     uint32_t nsteals; /* steals it made */
 };
 
@@ -107,15 +116,18 @@ void phx_runq_look(const struct phx_runq *q, uint32_t worker, struct phx_runq_vi
 /* Settles the estate of a worker that is gone (reaped: it touches the region no more), whether it
  * died or ended in good order: breaks its lock, completes or undoes its steal, gives back what it
  * had claimed and not started, marks what it was running CRASHED, and leaves its span to anyone.
- * Idempotent. out       the position it was running when it died (`running`) and its phase; see the
- * struct Returns   0, or PHX_E_CORRUPT when what it left behind makes no sense (torn or overwritten
- * memory). */
+ * Also for a worker that never joined and never will (its fork failed). Idempotent.
+ * out       may be NULL; `running` is the position it was running when it died, with its phase
+ * Returns   0, or PHX_E_CORRUPT when what it left behind makes no sense (torn or overwritten
+ *           memory); even then its lock is broken and its span is anyone's. */
 int phx_runq_bury(struct phx_runq *q, uint32_t worker, struct phx_runq_view *out);
 
-/* Hands out `test` once more, to whoever asks next. Returns the new position, or -ENOSPC. */
+/* Hands out `test` once more, to whoever asks next. Returns the new position, -ENOSPC, -EINVAL for
+ * a test that the plan does not have, or PHX_E_CORRUPT. */
 int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us);
 
-/* Positions that a claim could still return to somebody (exact when no worker is running). */
+/* Positions that a claim could still return to somebody (exact when no worker is running and the
+ * dead are buried); so 0 once the queue is closed. */
 uint32_t phx_runq_left(const struct phx_runq *q);
 
 /* Positions in use: the plan's tests and the late ones. */

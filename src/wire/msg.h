@@ -25,6 +25,7 @@ enum { PHX_PROTOCOL_VERSION = 1 };
     X(REAPED, 5)       /* guard -> controller     pid, wait status */                              \
     X(END, 6)          /* controller -> guard, zygote   grace in milliseconds */                   \
     X(LEFTOVER, 7)     /* guard -> controller     pid, process group, ended (0/1), command */      \
+    X(GROUP, 8)        /* controller -> guard     process group of a worker */                     \
     X(SETUP, 10)       /* controller -> zygote    value */                                         \
     X(ITEMS, 11)       /* zygote -> controller    array of [node id, group or nil, location] */    \
     X(COLLECTED, 12)   /* zygote -> controller    number of items */                               \
@@ -41,7 +42,10 @@ enum { PHX_PROTOCOL_VERSION = 1 };
     X(REPORT, 32)         /* worker -> controller    value */                                      \
     X(LOG_FINISH, 33)     /* worker -> controller    value */                                      \
     X(FINISHED, 34)       /* worker -> controller    value: workeroutput */                        \
-    X(ZYGOTE_DONE, 35)    /* zygote -> controller    value: how its session ended without a fork */
+    X(ZYGOTE_DONE, 35)  /* zygote -> controller    value: how its session ended without a fork */  \
+    X(STOPPED, 36)      /* zygote, worker -> controller  value: pytest.exit, KeyboardInterrupt */  \
+    X(COLLECTING, 37)   /* zygote -> controller    value: node id of the file it imports next */   \
+    X(EARLY_CLAIMS, 38) /* zygote -> controller    value: whose hook wants the next test early */
 
 enum phx_message_type {
 #define X(name, number) PHX_MSG_##name = (number),
@@ -62,8 +66,8 @@ struct phx_msg_hello {
 
 struct phx_msg_spawn {
     const char *const *argv;        /* NULL-terminated, as are the next; borrowed */
-    const char *const *environment; /* "NAME=value" */
-    const char *directory;
+    const char *const *environment; /* "NAME=value"; may be NULL */
+    const char *directory;          /* may be NULL */
 };
 
 struct phx_msg_exit { /* REAPED (number is -1) and EXITED */
@@ -110,12 +114,13 @@ int phx_msg_get_number(const char *body, size_t size, uint64_t *out);
 int phx_msg_get_fork(const char *body, size_t size, uint32_t *out_number, const char **out_value,
                      size_t *out_size); /* out_value is borrowed from body */
 
-/* The strings of a SPAWN, copied: out->argv etc. point into *out_memory, which the caller frees. */
+/* The strings of a SPAWN, copied: out->argv etc. point into *out_memory, which the caller frees.
+ * argv has at least one. Also returns -ENOMEM. */
 int phx_msg_get_spawn(const char *body, size_t size, struct phx_msg_spawn *out, void **out_memory);
 
 /* Walks an ITEMS body: calls `each` for every item with its node id and group (NULL and 0 if none;
- * both borrowed, not NUL-terminated). Stops at, and returns, the first negative result of `each`.
- */
+ * both borrowed, not NUL-terminated, surrogates as in value_ext.h). Stops at, and returns, the
+ * first negative result of `each`; PHX_E_PROTO may come after calls of `each`. */
 int phx_msg_each_item(const char *body, size_t size,
                       int (*each)(void *context, const char *node_id, size_t node_id_size,
                                   const char *group, size_t group_size),

@@ -1,0 +1,68 @@
+"""A dead worker, explained: the sentence and the report that name the test and the cause."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+PHASES = {1: "setup", 2: "call", 3: "teardown"}
+
+
+def describe_status(status: int | None) -> str:
+    """`status` is one of waitpid, or None when nobody could reap the process."""
+    if status is None:
+        return "its exit status is unknown"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = "a real-time signal"
+        core = ", core dumped" if os.WCOREDUMP(status) else ""
+        return f"killed by signal {number} ({name}{core})"
+    return f"exited with status {os.WEXITSTATUS(status)}"
+
+
+def describe_down(payload: dict[str, Any]) -> str:
+    cause = describe_status(payload["status"])
+    return f"{cause}; {payload['text']}" if payload["text"] else cause
+
+
+def collect_report(nodeid: str, cause: str) -> pytest.CollectReport:
+    """The report of a file whose import killed the process that collects."""
+    return pytest.CollectReport(
+        nodeid=nodeid,
+        outcome="failed",
+        longrepr=f"the process that collects the tests died while it collected {nodeid}: {cause}",
+        result=None,
+    )
+
+
+def crash_report(
+    worker: str, nodeid: str, location: Any, payload: dict[str, Any]
+) -> pytest.TestReport:
+    """The report of a test whose worker died while it ran. `when` is "???" as in pytest-xdist: what
+    pairs setup, call and teardown must not take it for one of them."""
+    phase = PHASES.get(payload["phase"])
+    during = f" in its {phase} phase" if phase else ""
+    lines = [f"worker {worker!r} crashed while running {nodeid!r}"]
+    lines.append(f"{describe_down(payload)}{during}")
+    out, err, faults = payload["last_words"]
+    if faults.strip():
+        lines += ["", faults.rstrip("\n")]
+    report = pytest.TestReport(
+        nodeid=nodeid,
+        location=location,
+        keywords={},
+        outcome="failed",
+        longrepr="\n".join(lines),
+        when="???",  # type: ignore[arg-type]
+    )
+    when = phase or "call"
+    for name, text in (("stdout", out), ("stderr", err)):
+        if text:
+            report.sections.append((f"Captured {name} {when}", text))
+    return report

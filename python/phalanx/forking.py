@@ -1,0 +1,199 @@
+"""What a forked worker must do so that it cannot be told from a fresh process.
+
+`prepare` runs in the zygote before a fork, `Inherited.repair` in the worker right after it, before any
+user code goes on, `leave` when the worker's session is over.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import io
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+
+THREAD_PATIENCE_S = 10.0
+
+
+class RandomWatch:
+    """Whether user code seeded the global generator: Python gives every child a fresh seed, so a seeded
+    state has to be put back."""
+
+    def __init__(self) -> None:
+        self.seeded = False
+        self._seed: Callable[..., None] = random.seed
+        self._setstate: Callable[..., None] = random.setstate
+
+        def seed(*args: Any, **kwargs: Any) -> None:
+            # seed() and seed(None) ask for the operating system's randomness: not a choice to keep.
+            self.seeded = any(arg is not None for arg in [*args[:1], kwargs.get("a")])
+            self._seed(*args, **kwargs)
+
+        def setstate(state: Any) -> None:
+            self.seeded = True
+            self._setstate(state)
+
+        random.seed = seed  # type: ignore[assignment]
+        random.setstate = setstate  # type: ignore[assignment]
+
+    def release(self) -> None:
+        random.seed = self._seed  # type: ignore[assignment]
+        random.setstate = self._setstate  # type: ignore[assignment]
+
+
+class Inherited:
+    """State of the zygote that the repairs in a worker need."""
+
+    def __init__(self, random_watch: RandomWatch) -> None:
+        self._random_watch = random_watch
+        self._random_state: Any = None
+        self._interrupt_handler = signal.getsignal(signal.SIGINT)
+        self._collected_garbage = False
+
+    def prepare(self) -> None:
+        """Before each fork: nothing that is buffered here may be written by every worker, and garbage
+        collected in a worker must not copy the pages that all share."""
+        self._random_state = random.getstate() if self._random_watch.seeded else None
+        if not self._collected_garbage:
+            gc.collect()
+            self._flush_writers()
+            gc.freeze()
+            self._collected_garbage = True
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            with contextlib.suppress(Exception):
+                if stream is not None:
+                    stream.flush()
+
+    @staticmethod
+    def _flush_writers() -> None:
+        for thing in gc.get_objects():
+            # type(), as isinstance would ask a mock or proxy for its __class__.
+            if issubclass(type(thing), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+                with contextlib.suppress(Exception):
+                    if not thing.closed and thing.writable():
+                        thing.flush()
+
+    def serve_signals(self) -> None:
+        """In the fork-server loop Ctrl-C is the controller's to act on."""
+        self._interrupt_handler = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def repair(self, config: pytest.Config, name: str, texts: tuple[int, int, int]) -> None:
+        out, err, faults = texts
+        _give_capture_files(config, out, err)
+        _give_fault_file(config, faults)
+        for fd in texts:
+            os.close(fd)
+        _give_basetemp(config, name)
+        _forget_exit_handlers()
+        self._random_watch.release()
+        if self._random_state is not None:
+            random.setstate(self._random_state)
+        _reseed_numpy()
+        signal.signal(signal.SIGINT, self._interrupt_handler)
+
+
+def _give_capture_files(config: pytest.Config, out: int, err: int) -> None:
+    """The temporary files behind pytest's capture have one offset for all who inherited them: each worker
+    gets files of its own under the same descriptors, so every Python object stays valid."""
+    manager = config.pluginmanager.getplugin("capturemanager")
+    capturing = getattr(manager, "_global_capturing", None)
+    for stream, fd in (("out", out), ("err", err)):
+        capture = getattr(capturing, stream, None)
+        file = getattr(capture, "tmpfile", None)
+        try:
+            target = file.fileno()  # type: ignore[union-attr]
+        except (AttributeError, OSError, ValueError):
+            continue  # --capture=sys keeps text in memory; -s captures nothing
+        pending = _read_all(target)
+        os.write(fd, pending)
+        os.dup2(fd, target, inheritable=False)
+        if getattr(capture, "_state", None) == "started":
+            os.dup2(fd, capture.targetfd)  # type: ignore[union-attr]
+
+
+def _read_all(fd: int) -> bytes:
+    size = os.fstat(fd).st_size
+    return os.pread(fd, size, 0) if size else b""
+
+
+def _give_fault_file(config: pytest.Config, faults: int) -> None:
+    """The descriptor that pytest's faulthandler plugin writes to becomes a memfd, which the controller
+    reads when this worker has died."""
+    try:
+        from _pytest.faulthandler import fault_handler_stderr_fd_key
+    except ImportError:
+        return
+    target = config.stash.get(fault_handler_stderr_fd_key, None)
+    if target is not None:
+        os.dup2(faults, target, inheritable=False)
+
+
+def _give_basetemp(config: pytest.Config, name: str) -> None:
+    """The same factory object with a directory of this worker: plugins hold references to it."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    if factory is None or config.option.basetemp is None:
+        return
+    basetemp = os.path.join(os.path.dirname(config.option.basetemp), f"popen-{name}")
+    config.option.basetemp = basetemp
+    given = type(factory._given_basetemp)(basetemp) if factory._given_basetemp else None
+    factory._given_basetemp = given
+    factory._basetemp = None
+
+
+def _forget_exit_handlers() -> None:
+    """What was registered before the fork is the zygote's to run, once. Handlers that flush this
+    process's own data are kept."""
+    atexit._clear()
+    finalizers: Any = weakref.finalize
+    for info in finalizers._registry.values():
+        info.atexit = False
+    logging = sys.modules.get("logging")
+    if logging is not None:
+        atexit.register(logging.shutdown)
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:
+        atexit.register(multiprocessing._exit_function)
+    coverage = sys.modules.get("coverage")
+    for instance in getattr(getattr(coverage, "Coverage", None), "_instances", None) or []:
+        atexit.register(instance._atexit)
+
+
+def _reseed_numpy() -> None:
+    """numpy does not reseed after a fork: all workers would draw the same numbers. A state that somebody
+    seeded is kept."""
+    numpy_random: Any = sys.modules.get("numpy.random")
+    if numpy_random is None:
+        return
+    with contextlib.suppress(Exception):
+        state = numpy_random.mtrand._rand
+        if state._bit_generator.seed_seq is not None:
+            numpy_random.seed()
+
+
+def leave(status: int) -> NoReturn:
+    """Ends this worker: waits for its threads as the interpreter would, runs what was registered here,
+    flushes, and leaves without touching what the zygote owns."""
+    try:
+        deadline = time.monotonic() + THREAD_PATIENCE_S
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        atexit._run_exitfuncs()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(BaseException):
+                stream.flush()
+        os._exit(status)

@@ -1,0 +1,86 @@
+"""Starting the engine: the guard, and through it a fresh interpreter for the zygote."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from phalanx import _engine, options
+
+# Frozen at import, like pytest-xdist's: what plugins and conftest files add later they add again in the
+# zygote.
+_sys_path = list(sys.path)
+
+engine_key = pytest.StashKey[_engine.Controller]()
+
+
+def sys_path() -> list[str]:
+    return list(_sys_path)
+
+
+def _zygote_argv() -> list[str]:
+    # `-c` because a worker of pytest-xdist runs so, and plugins know it (sys.argv == ["-c"]). The path
+    # is set before anything is imported: `-c` would put the current directory first.
+    code = (
+        f"import sys; sys.path[:] = {_sys_path!r}; "
+        "from phalanx.zygote import main; main(3)"
+    )
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return [sys.executable, *flags, "-c", code]
+
+
+def guard_path() -> str:
+    return os.path.join(os.path.dirname(_engine.__file__), "phalanx-guard")
+
+
+def start(config: pytest.Config) -> _engine.Controller:
+    """The run's engine, started now unless it was before; it ends with the config at the latest."""
+    engine = config.stash.get(engine_key, None)
+    if engine is not None:
+        return engine
+    try:
+        engine = _engine.Controller(
+            guard=guard_path(),
+            argv=_zygote_argv(),
+            environment=[f"{name}={value}" for name, value in os.environ.items()],
+            directory=os.getcwd(),
+            serves_signals=threading.current_thread() is threading.main_thread(),
+        )
+    except _engine.EngineError as error:
+        raise pytest.UsageError(f"phalanx cannot start: {error}") from None
+    config.stash[engine_key] = engine
+    config.add_cleanup(engine.close)
+    return engine
+
+
+def start_early(config: pytest.Config) -> None:
+    """Starts guard and zygote while pytest still configures, if the arguments ask for workers; what it
+    imports meanwhile is the standard library and pytest. Unneeded, it ends with the config."""
+    known = config.known_args_namespace
+    wanted = known.numprocesses not in (None, 0) or (
+        known.tx and (known.dist != "no" or known.distload)
+    )
+    nothing_runs = (
+        known.collectonly
+        or getattr(known, "help", False)
+        or getattr(known, "version", False)
+        or getattr(known, "showfixtures", False)
+        or getattr(known, "show_fixtures_per_test", False)
+        or getattr(known, "markers", False)
+        or getattr(known, "cacheshow", None)
+    )
+    use_pdb = getattr(known, "usepdb", False)
+    if wanted and not nothing_runs and not use_pdb and sys.platform == "linux":
+        start(config)
+
+
+def drop(config: pytest.Config) -> None:
+    """Ends an engine that turned out not to be needed."""
+    engine = config.stash.get(engine_key, None)
+    if engine is not None and not options.is_distributed(config):
+        engine.close()
+        del config.stash[engine_key]

@@ -1,0 +1,200 @@
+"""The command line: pytest-xdist's options, read the way pytest-xdist reads them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import warnings
+from typing import Union
+
+import pytest
+
+from phalanx import _engine
+
+DIST_MODES = ["load", "loadscope", "loadfile", "loadgroup", "worksteal", "no"]
+
+NumProcesses = Union[int, str, None]
+
+
+def parse_numprocesses(text: str) -> int | str:
+    if text in ("auto", "logical"):
+        return text
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(
+            f"takes a number of workers, 'auto' or 'logical', not {text!r}"
+        )
+    return number
+
+
+def parse_count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"takes a number, not {text!r}")
+    return number
+
+
+def add_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("xdist", "distributed and subprocess testing (phalanx)")
+    # Short options in lower case are pytest's own: its group refuses them to plugins.
+    group._addoption(
+        "-n",
+        "--numprocesses",
+        dest="numprocesses",
+        metavar="numprocesses",
+        action="store",
+        type=parse_numprocesses,
+        help="Run the tests on NUM workers. 'auto': one per physical core that this process may use "
+        "(CPU affinity and container quota are respected), 'logical': one per hardware thread. "
+        "Forced to 0 (off) when used with --pdb.",
+    )
+    group.addoption(
+        "--maxprocesses",
+        dest="maxprocesses",
+        metavar="maxprocesses",
+        action="store",
+        type=parse_count,
+        help="Limit the number of workers when using --numprocesses with 'auto' or 'logical'",
+    )
+    group.addoption(
+        "--max-worker-restart",
+        dest="maxworkerrestart",
+        metavar="maxworkerrestart",
+        action="store",
+        default=None,
+        type=parse_count,
+        help="Maximum number of workers that are replaced after a crash "
+        "(0: none; default: 4 times the number of workers)",
+    )
+    group.addoption(
+        "--dist",
+        metavar="distmode",
+        action="store",
+        choices=DIST_MODES,
+        dest="dist",
+        default="no",
+        help="How tests are handed out. load, worksteal: each test to whichever worker is free. "
+        "loadscope: tests of one class or module stay on one worker. loadfile: tests of one file do. "
+        "loadgroup: tests with the same xdist_group mark do. (default) no: run in this process.",
+    )
+    group.addoption(
+        "--loadscope-reorder",
+        dest="loadscopereorder",
+        action="store_true",
+        default=True,
+        help="With loadscope, loadfile and loadgroup, start the scopes with most tests first (default)",
+    )
+    group.addoption(
+        "--no-loadscope-reorder",
+        dest="loadscopereorder",
+        action="store_false",
+        help="With loadscope, loadfile and loadgroup, start the scopes in collection order",
+    )
+    group.addoption(
+        "--tx",
+        dest="tx",
+        action="append",
+        default=[],
+        metavar="xspec",
+        help="Add a test execution environment: 'popen' is one worker on this machine, '4*popen' four",
+    )
+    group._addoption(
+        "-d",
+        action="store_true",
+        dest="distload",
+        default=False,
+        help="Load-balance tests. Shortcut for '--dist=load'",
+    )
+    group.addoption(
+        "--testrunuid",
+        action="store",
+        help="Identifier shared by all workers as the value of the 'testrun_uid' fixture. "
+        "If not given, it is new and unique for every run",
+    )
+    group.addoption(
+        "--maxschedchunk",
+        action="store",
+        type=parse_count,
+        help="Accepted for compatibility: workers take one test at a time, the moment they need it",
+    )
+
+
+def is_distributed(config: pytest.Config) -> bool:
+    return config.getoption("dist") != "no" and bool(config.getoption("tx"))
+
+
+def auto_num_workers(config: pytest.Config) -> int:
+    """What 'auto' and 'logical' mean where no plugin knows better."""
+    text = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
+    if text:
+        try:
+            return int(text)
+        except ValueError:
+            warnings.warn(
+                f"PYTEST_XDIST_AUTO_NUM_WORKERS is not a number: {text!r}. Ignoring it.",
+                stacklevel=2,
+            )
+    return _engine.cpu_count(logical=config.option.numprocesses == "logical")
+
+
+def resolve(config: pytest.Config) -> None:
+    """Turns -n, -d and --maxprocesses into --dist and --tx, in place, as plugins and conftest files
+    expect to find them after pytest_cmdline_main."""
+    option = config.option
+    if option.distload:
+        option.dist = "load"
+    use_pdb = config.getoption("usepdb", False)
+    if option.numprocesses in ("auto", "logical"):
+        if use_pdb:
+            option.numprocesses = 0
+        else:
+            option.numprocesses = config.hook.pytest_xdist_auto_num_workers(config=config)
+    if option.numprocesses:
+        if option.dist == "no":
+            option.dist = "load"
+        number = option.numprocesses
+        if option.maxprocesses:
+            number = min(number, option.maxprocesses)
+        option.tx = ["popen"] * number
+    elif option.numprocesses == 0:
+        option.dist = "no"
+        option.tx = []
+    if not option.collectonly and is_distributed(config) and use_pdb:
+        raise pytest.UsageError(
+            "--pdb is incompatible with distributing tests; try using -n0 or -nauto."
+        )
+
+
+def expand_specs(config: pytest.Config) -> list[str]:
+    """The --tx arguments, one per worker: `3*popen` counts thrice."""
+    specs = []
+    for text in config.getoption("tx"):
+        match = re.fullmatch(r"(\d+)\*(.*)", text)
+        count, spec = (int(match[1]), match[2]) if match else (1, text)
+        if spec != "popen":
+            raise pytest.UsageError(
+                f"--tx {text}: this version of phalanx runs workers on this machine only: "
+                f"use '--tx {count}*popen' or '-n {count}'"
+            )
+        specs += [spec] * count
+    if not specs:
+        raise pytest.UsageError(
+            "MISSING test execution (tx) nodes: please specify --tx"
+        )
+    return specs
+
+
+def max_worker_restart(config: pytest.Config) -> int | None:
+    """How many crashed workers may be replaced; None: any number."""
+    if config.option.maxworkerrestart is not None:
+        return int(config.option.maxworkerrestart)
+    if config.option.numprocesses:
+        return int(config.option.numprocesses) * 4
+    return None

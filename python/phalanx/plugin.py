@@ -1,0 +1,47 @@
+"""The plugin that pytest always loads: it starts the engine early, and keeps pytest-xdist apart."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Generator
+
+import pytest
+
+from phalanx import launch, options, zygote
+
+MEND = "pip uninstall -y pytest-xdist && pip install --force-reinstall --no-deps phalanx"
+
+
+def _is_xdist_installed() -> bool:
+    try:
+        importlib.metadata.distribution("pytest-xdist")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    # A wrapper, as pytest's capture is one too and swaps descriptors 1 and 2 inside: the guard and the
+    # zygote must get the real ones.
+    has_options = hasattr(early_config.known_args_namespace, "numprocesses")
+    if has_options and not zygote.is_configuring and not _is_xdist_installed():
+        launch.start_early(early_config)
+    yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    if _is_xdist_installed():
+        raise pytest.UsageError(
+            "phalanx and pytest-xdist are both installed, and both own the package 'xdist'. "
+            f"Keep phalanx:  {MEND}"
+        )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "numprocesses"):
+        if options.is_distributed(config) and not config.option.collectonly:
+            return
+    launch.drop(config)

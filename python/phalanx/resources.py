@@ -1,0 +1,111 @@
+"""What processes must not share: threads, sockets, event loops and child processes that were there before
+the fork. Entry points are wrapped so that the check at the fork can name the place."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from types import FrameType
+from typing import Any
+
+from phalanx import identity
+
+
+class Watch:
+    """Notes who starts threads and opens sockets, from the zygote's start to the fork."""
+
+    def __init__(self) -> None:
+        self._threads: dict[int, str] = {}
+        self._sockets: dict[int, str] = {}
+        self._known = set(_descriptors())
+        self._thread_start = threading.Thread.start
+        self._socket_init = socket.socket.__init__
+        watch = self
+
+        def start(thread: threading.Thread) -> None:
+            watch._threads[id(thread)] = watch._place()
+            watch._thread_start(thread)
+
+        def init(self: socket.socket, *args: Any, **kwargs: Any) -> None:
+            watch._socket_init(self, *args, **kwargs)
+            watch._sockets[self.fileno()] = watch._place()
+
+        threading.Thread.start = start  # type: ignore[method-assign]
+        socket.socket.__init__ = init  # type: ignore[method-assign]
+
+    def release(self) -> None:
+        threading.Thread.start = self._thread_start  # type: ignore[method-assign]
+        socket.socket.__init__ = self._socket_init  # type: ignore[method-assign]
+
+    @staticmethod
+    def _place() -> str:
+        frame: FrameType | None = identity.caller()
+        while frame is not None and (
+            frame.f_code.co_filename == __file__ or identity.is_stdlib(frame)
+        ):
+            frame = frame.f_back
+        return identity.place(frame)
+
+    def find(self) -> str | None:
+        """What is there now and cannot be forked, as the middle of a sentence; None when all is well."""
+        return self._find_thread() or self._find_descriptor() or _find_child()
+
+    def _find_thread(self) -> str | None:
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread():
+                where = self._threads.get(id(thread), "something")
+                return f"{where} started a thread ({thread.name})"
+        if _thread_count() > 1 and _threads_after_trial_fork() > 1:
+            return "a C library runs threads of its own"
+        return None
+
+    def _find_descriptor(self) -> str | None:
+        for fd, target in _descriptors().items():
+            if fd in self._known:
+                continue
+            if target.startswith("socket:"):
+                return f"{self._sockets.get(fd, 'something')} opened a socket"
+            if target == "anon_inode:[eventpoll]":
+                return "something made an event loop"
+        return None
+
+
+def _descriptors() -> dict[int, str]:
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            pass  # the descriptor of the listing itself
+    return found
+
+
+def _thread_count() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def _threads_after_trial_fork() -> int:
+    """A library that is fork-safe stops its threads in a handler before any fork (OpenBLAS): what is left
+    after one is what would be lost."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return _thread_count()
+
+
+def _find_child() -> str | None:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            children = file.read().split()
+    except OSError:
+        return None  # a kernel without CONFIG_PROC_CHILDREN
+    if not children:
+        return None
+    try:
+        with open(f"/proc/{children[0]}/cmdline") as file:
+            command = file.read().replace("\0", " ").strip()
+    except OSError:
+        command = ""
+    return f"a process was started that still runs ({command or children[0]})"

@@ -1,0 +1,487 @@
+"""The distributed session: the controller's side of pytest's main loop.
+
+The engine says what happened; this turns it into pytest's hooks, one event at a time, in the order in
+which each worker caused them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import pytest
+from _pytest.config import ExitCode
+
+from phalanx import _engine, crash, launch, options
+from phalanx.nodes import NodeManager, WorkerController
+from phalanx.serialize import warning_from_data
+from phalanx.terminal import TerminalDistReporter, WorkerStatus
+
+LEFTOVER_GRACE_S = 0.5
+
+SCHEDULER_NAMES = {
+    "load": "LoadScheduling",
+    "loadscope": "LoadScopeScheduling",
+    "loadfile": "LoadFileScheduling",
+    "loadgroup": "LoadGroupScheduling",
+    "worksteal": "WorkStealingScheduling",
+}
+
+
+class Scheduling:
+    """Stands for the engine's run queue where hooks pass a scheduler on."""
+
+    def __init__(self, config: pytest.Config, dist: str) -> None:
+        self.config = config
+        self.dist = dist
+        self.name = SCHEDULER_NAMES[dist]
+
+
+class Interrupts:
+    """Ctrl-C while tests run: the first one is noted, so that no event is lost half-way through a hook,
+    the second one is raised at once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._earlier: Any = None
+
+    def __enter__(self) -> Interrupts:
+        # Only the main thread may, and only in place of Python's own handler: another one is somebody's.
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):
+            self._earlier = signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._earlier is not None:
+            signal.signal(signal.SIGINT, self._earlier)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt
+
+
+class DSession:
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.dist: str = config.getoption("dist")
+        self.nodemanager: NodeManager | None = None
+        self.sched: Scheduling | None = None
+        self.nodes: list[WorkerController] = []
+        self.ids: list[str] = []
+        self.locations: list[Any] = []
+        self.maxfail: int = config.getvalue("maxfail")
+        self.terminal: Any = config.pluginmanager.getplugin("terminalreporter")
+        self.trdist: TerminalDistReporter | None = None
+        if self.terminal:
+            self.trdist = TerminalDistReporter(config)
+            config.pluginmanager.register(self.trdist, "terminaldistreporter")
+        self._engine: _engine.Controller | None = None
+        self._session: Any = None
+        self._max_restart = options.max_worker_restart(config)
+        self._crashed = 0
+        self._forked = False  # the workers were asked for
+        self._over = False  # the zygote ended without a run
+        self._stopping = False
+        self._interrupted = False
+        self._pending_exception: BaseException | None = None
+        self._internal_error = False
+        self._summary_reports: list[str] = []
+        self._figures: str | None = None
+        self._collecting: str | None = None  # the file that the zygote imports
+        self._worker_info: dict[str, Any] = {}
+
+    # ---- hooks of pytest ----
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._session = session
+        self.nodemanager = NodeManager(
+            self.config, options.expand_specs(self.config), os.getcwd()
+        )
+        self.nodes = self.nodemanager.setup_nodes()
+        self._engine = launch.start(self.config)
+        self._engine.setup(self._zygote_setup())
+
+    @pytest.hookimpl
+    def pytest_collection(self) -> bool:
+        return True  # the zygote collects; this process never imports a test module
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> Scheduling:
+        return Scheduling(config, self.dist)
+
+    @pytest.hookimpl
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.sched = self.config.hook.pytest_xdist_make_scheduler(
+            config=self.config, log=_no_log
+        )
+        if not isinstance(self.sched, Scheduling):
+            raise pytest.UsageError(
+                "a plugin or conftest file brings a scheduler of its own "
+                f"({type(self.sched).__name__}, from pytest_xdist_make_scheduler): "
+                "this version of phalanx has no support for custom schedulers"
+            )
+        with Interrupts() as interrupts:
+            try:
+                while not self._is_over():
+                    self._loop_once(interrupts)
+            except KeyboardInterrupt:
+                self.engine.kill()
+                raise
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._check_account()
+        if self._pending_exception is not None:
+            raise self._pending_exception
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        return True
+
+    @pytest.hookimpl
+    def pytest_sessionfinish(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        if self._forked:
+            self._figures = engine.summary()
+        engine.end(LEFTOVER_GRACE_S)
+        for event, _, payload in engine.poll(0):
+            if event == "leftover":
+                self._report_leftover(*payload)
+        engine.close()
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.config.option.verbose < 0:
+            return
+        for text in self._summary_reports:
+            terminalreporter.write_sep("=", f"xdist: {text}")
+        if self._figures:
+            terminalreporter.write_line(self._figures)
+
+    # ---- the loop ----
+
+    @property
+    def engine(self) -> _engine.Controller:
+        assert self._engine is not None
+        return self._engine
+
+    def _zygote_setup(self) -> dict[str, Any]:
+        setup = {
+            "args": [str(arg) for arg in self.config.invocation_params.args],
+            "directory": os.getcwd(),
+            "environment": dict(os.environ),
+            "sys_path": launch.sys_path(),
+            "workerinputs": [node.workerinput for node in self.nodes],
+            "environments": [node.gateway.spec.env for node in self.nodes],
+            "basetemp": None,
+        }
+        factory = getattr(self.config, "_tmp_path_factory", None)
+        if factory is not None:
+            setup["basetemp"] = str(factory.getbasetemp())
+        return setup
+
+    def _is_over(self) -> bool:
+        return self._over or (self._forked and self.engine.active() == 0)
+
+    def _loop_once(self, interrupts: Interrupts) -> None:
+        for event, number, payload in self.engine.poll():
+            getattr(self, f"on_{event}")(number, payload)
+            if (self._session.shouldfail or self._session.shouldstop) and not self._stopping:
+                self._stop()
+        if interrupts.count and not self._interrupted:
+            self._interrupted = True
+            self._stopping = True
+            self.engine.interrupt()
+
+    def _stop(self) -> None:
+        """Nobody claims any more; what runs goes on to its end."""
+        self._stopping = True
+        if self._forked:
+            self.engine.stop()
+        else:
+            self._over = True
+
+    def _report_line(self, line: str) -> None:
+        if self.terminal and self.config.option.verbose >= 0:
+            self.terminal.write_line(line)
+
+    # ---- events of the zygote ----
+
+    def on_ready(self, number: int, info: dict[str, Any]) -> None:
+        for node in self.nodes:
+            self._set_worker_info(node, info)
+            self.config.hook.pytest_testnodeready(node=node)
+        self._worker_info = info
+
+    def _set_worker_info(self, node: WorkerController, info: dict[str, Any]) -> None:
+        node.workerinfo = dict(info, id=node.gateway.id, spec=node.gateway.spec)
+
+    def on_collecting(self, number: int, nodeid: str) -> None:
+        self._collecting = nodeid
+
+    def on_items(self, number: int, items: list[Any]) -> None:
+        for nodeid, _, location in items:
+            self.ids.append(nodeid)
+            self.locations.append(tuple(location))
+
+    def on_collect_report(self, number: int, data: dict[str, Any]) -> None:
+        report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
+        self.config.hook.pytest_collectreport(report=report)
+
+    def on_warning(self, number: int, data: dict[str, Any]) -> None:
+        self.config.hook.pytest_warning_recorded.call_historic(
+            kwargs={
+                "warning_message": warning_from_data(data["warning"]),
+                "when": data["when"],
+                "nodeid": data["nodeid"],
+                "location": data["location"],
+            }
+        )
+
+    def on_collected(self, number: int, count: int) -> None:
+        session = self._session
+        if count != len(self.ids):
+            raise RuntimeError(f"{count} tests were collected, {len(self.ids)} arrived")
+        for node in self.nodes:
+            self.config.hook.pytest_xdist_node_collection_finished(node=node, ids=list(self.ids))
+            if self.trdist:
+                self.trdist.setstatus(
+                    node.gateway.spec, WorkerStatus.CollectionDone, tests_collected=count
+                )
+        session.testscollected = count
+        if self._interrupted or self._stopping:
+            self._over = True
+            return
+        if session.testsfailed and not self.config.option.continue_on_collection_errors:
+            self._over = True
+            self._pending_exception = session.Interrupted(_errors_during_collection(session))
+            return
+        self._show_start()
+        self._start_workers()
+
+    def _show_start(self) -> None:
+        assert self.sched is not None
+        if not self.terminal or not self.trdist:
+            return
+        self.trdist.ensure_show_status()
+        self.terminal.write_line("")
+        if self.config.option.verbose > 0:
+            self.terminal.write_line(f"scheduling tests via {self.sched.name}")
+        self._report_line("forked after collection")
+
+    def _start_workers(self) -> None:
+        self.engine.plan(
+            dist=self.dist,
+            workers=len(self.nodes),
+            reorder=bool(self.config.option.loadscopereorder),
+            max_restarts=-1 if self._max_restart is None else self._max_restart,
+        )
+        for node in self.nodes:
+            self._fork(node)
+        self._forked = True
+
+    def _fork(self, node: WorkerController) -> None:
+        self.engine.fork(
+            node.number,
+            {"workerinput": node.workerinput, "environment": node.gateway.spec.env},
+        )
+
+    def on_early_claims(self, number: int, name: str) -> None:
+        self._report_line(f"early claims: {name}")
+
+    def on_refused(self, number: int, reason: str) -> None:
+        self._over = True
+        self._pending_exception = pytest.UsageError(reason)
+
+    def on_zygote_done(self, number: int, data: dict[str, Any]) -> None:
+        """Its session ended without a fork: a usage error, or an exception of a plugin."""
+        self._over = True
+        if data["usage_error"] is not None:
+            self._pending_exception = pytest.UsageError(*data["usage_error"])
+        elif self._pending_exception is None and not self._internal_error:
+            self._pending_exception = RuntimeError(
+                f"the zygote's session ended with exit status {data['status']} before any test ran"
+            )
+
+    def on_zygote_down(self, number: int, payload: tuple[int | None, str | None]) -> None:
+        if self._over:
+            return
+        status, text = payload
+        self._over = True
+        if self._interrupted:
+            return
+        cause = text or crash.describe_status(status)
+        session = self._session
+        if self._collecting is None:
+            self._pending_exception = pytest.UsageError(
+                f"the process that collects the tests died while it configured pytest: {cause}"
+            )
+            return
+        report = crash.collect_report(self._collecting, cause)
+        self.config.hook.pytest_collectreport(report=report)
+        self._pending_exception = session.Interrupted(_errors_during_collection(session))
+
+    def on_guard_down(self, number: int, payload: None) -> None:
+        self._report_line(
+            "phalanx: the guard process died; running workers go on, crashed ones are not replaced"
+        )
+
+    # ---- events of a worker ----
+
+    def on_worker_up(self, number: int, pid: int) -> None:
+        pass
+
+    def on_log_start(self, number: int, data: Any) -> None:
+        nodeid, location = data
+        self.config.hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+
+    def on_log_finish(self, number: int, data: Any) -> None:
+        nodeid, location = data
+        self.config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+
+    def on_report(self, number: int, data: dict[str, Any]) -> None:
+        node = self.nodes[number]
+        report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
+        report.node = node
+        self.config.hook.pytest_runtest_logreport(report=report)
+
+    def on_internal_error(self, number: int, text: str) -> None:
+        """pytest_internalerror takes exceptions, which cannot cross: the text is raised here anew."""
+        self._internal_error = True
+        try:
+            raise RuntimeError(text)
+        except RuntimeError as error:
+            excinfo = pytest.ExceptionInfo.from_exc_info((type(error), error, error.__traceback__))
+            self.config.hook.pytest_internalerror(
+                excrepr=_Text(text), excinfo=excinfo
+            )
+        self._session.exitstatus = ExitCode.INTERNAL_ERROR
+        self._stop()
+
+    def on_stopped(self, number: int, data: dict[str, Any]) -> None:
+        """A test or hook called pytest.exit, or raised KeyboardInterrupt."""
+        if not self._interrupted and self._pending_exception is None:
+            if data["exit"]:
+                self._pending_exception = pytest.exit.Exception(
+                    data["reason"], data["returncode"]
+                )
+            else:
+                self._pending_exception = KeyboardInterrupt()
+        self._stop()
+
+    def on_finished(self, number: int, workeroutput: dict[str, Any]) -> None:
+        node = self.nodes[number]
+        node.workeroutput = workeroutput
+        node.shutting_down = True
+        session = self._session
+        if workeroutput["shouldfail"] and not session.shouldfail:
+            session.shouldfail = workeroutput["shouldfail"]
+        if workeroutput["shouldstop"] and not session.shouldstop:
+            session.shouldstop = workeroutput["shouldstop"]
+
+    def on_worker_down(self, number: int, payload: dict[str, Any]) -> None:
+        node = self.nodes[number]
+        node.shutting_down = True
+        if payload["finished"]:
+            self.config.hook.pytest_testnodedown(node=node, error=None)
+            if payload["text"]:
+                self._report_line(f"[{node.gateway.id}] {payload['text']}")
+            return
+        cause = crash.describe_down(payload)
+        self.config.hook.pytest_testnodedown(node=node, error=f"Not properly terminated: {cause}")
+        if payload["test"] is not None:
+            self._handle_crash_item(node, payload)
+        self._replace(node, payload["replacement"])
+
+    def _handle_crash_item(self, node: WorkerController, payload: dict[str, Any]) -> None:
+        test = payload["test"]
+        nodeid = self.ids[test]
+        report: Any = crash.crash_report(node.gateway.id, nodeid, self.locations[test], payload)
+        report.node = node
+        report.worker_id = node.gateway.id
+        report.item_index = test
+        self.config.hook.pytest_handlecrashitem(crashitem=nodeid, report=report, sched=self.sched)
+        self.config.hook.pytest_runtest_logreport(report=report)
+
+    def _replace(self, node: WorkerController, number: int | None) -> None:
+        assert self.nodemanager is not None
+        self._crashed += 1
+        if number is not None:
+            self._report_line(f"\nreplacing crashed worker {node.gateway.id}")
+            clone = self.nodemanager.setup_node(node.gateway.spec, number)
+            self._set_worker_info(clone, self._worker_info)
+            self.nodes.append(clone)
+            self._fork(clone)
+            self.config.hook.pytest_testnodeready(node=clone)
+        elif not self._stopping and self._max_restart is not None:
+            if self._max_restart == 0:
+                message = f"worker {node.gateway.id} crashed and worker restarting disabled"
+            else:
+                message = f"maximum crashed workers reached: {self._max_restart}"
+            if message not in self._summary_reports:
+                self._summary_reports.append(message)
+                self._report_line("\n" + message)
+
+    def on_fork_failed(self, number: int, text: str) -> None:
+        node = self.nodes[number]
+        self.config.hook.pytest_testnodedown(node=node, error=f"could not be started: {text}")
+
+    # ---- the end ----
+
+    def _check_account(self) -> None:
+        """Never green with a test missing: the ledger says what became of every test."""
+        if not self._forked:
+            return
+        account = self.engine.account()
+        if account["unaccounted"] and not self._stopping:
+            lost = [self.ids[test] for test in self.engine.tests_in_state("unaccounted")]
+            raise RuntimeError(
+                f"{len(lost)} tests were started and nobody knows how they ended: {_some(lost)}"
+            )
+        if account["not_run"] and not self._stopping:
+            rest = [self.ids[test] for test in self.engine.tests_in_state("not_run")]
+            message = f"{len(rest)} not run, as no worker was left: {_some(rest)}"
+            self._summary_reports.append(message)
+            if self._pending_exception is None and not self._session.shouldfail:
+                self._pending_exception = self._session.Failed(message)
+
+    def _report_leftover(self, pid: int, command: str, ended: bool) -> None:
+        what = "ended it" if ended else "left it alone, as it has left its worker's process group"
+        self._report_line(f"phalanx: a test left process {pid} behind ({command}); {what}")
+
+
+class _Text:
+    """A string in the place of an exception's representation."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+    def toterminal(self, tw: Any) -> None:
+        tw.line(self._text)
+
+
+def _errors_during_collection(session: pytest.Session) -> str:
+    plural = "" if session.testsfailed == 1 else "s"
+    return f"{session.testsfailed} error{plural} during collection"
+
+
+def _some(ids: list[str], most: int = 5) -> str:
+    more = f", … and {len(ids) - most} more" if len(ids) > most else ""
+    return ", ".join(ids[:most]) + more
+
+
+def _no_log(*args: object, **kwargs: object) -> None:
+    """pytest_xdist_make_scheduler wants something to log with."""

@@ -1,0 +1,321 @@
+"""The worker's side of pytest's main loop, and the zygote's until it forks.
+
+One plugin object serves both: registered before collection in the zygote, where it reports what is
+collected; its `pytest_runtestloop` is where the zygote stays for good and every worker begins.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from phalanx import _engine, forking, identity, nodes, resources
+from phalanx.serialize import warning_to_data
+
+ITEMS_PER_MESSAGE = 500
+
+# Implementations of pytest_runtest_protocol that only pass `nextitem` on to pytest's own.
+PASSES_NEXTITEM_ON = frozenset(
+    {"_pytest.runner", "pytest_rerunfailures", "flaky.flaky_pytest_plugin", "pytest_retry.retry_plugin"}
+)
+
+SetTitle = Callable[[str], None]
+set_title: SetTitle | None
+try:
+    from setproctitle import setproctitle as set_title
+except ImportError:
+    set_title = None
+
+
+class _NextItem:
+    """Stands for the test to come while nobody has claimed one: passed on to pytest_runtest_teardown,
+    where the claim is made and the real item takes its place."""
+
+    def __repr__(self) -> str:
+        return "<the next test, not claimed yet>"
+
+
+NEXT_ITEM: Any = _NextItem()
+_UNCLAIMED: Any = object()
+
+
+class WorkerInteractor:
+    def __init__(
+        self,
+        config: pytest.Config,
+        zygote: _engine.Zygote,
+        workerinput: identity.WorkerInput,
+        watch: resources.Watch,
+        inherited: forking.Inherited,
+        refuse: Callable[[str], None],
+    ) -> None:
+        self.config = config
+        self.workerinput = workerinput
+        self.workerid = "?"
+        self.testrunuid: str = dict.__getitem__(workerinput, "testrunuid")
+        self.worker: _engine.Worker | None = None
+        self._zygote = zygote
+        self._watch = watch
+        self._inherited = inherited
+        self._refuse = refuse
+        self._send = zygote.send
+        self._early_claims = False
+        self._next: Any = _UNCLAIMED
+        self.item_index = -1
+        config.pluginmanager.register(self, "workerinteractor")
+
+    # ---- in the zygote: configuring and collecting ----
+
+    @pytest.hookimpl
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self.session = session
+        self._send(_engine.MSG_READY, nodes.worker_info())
+
+    @pytest.hookimpl
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        if isinstance(collector, pytest.File):
+            self._send(_engine.MSG_COLLECTING, collector.nodeid)
+
+    @pytest.hookimpl
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if not report.passed:
+            data = self.config.hook.pytest_report_to_serializable(
+                config=self.config, report=report
+            )
+            self._send(_engine.MSG_COLLECT_REPORT, data)
+
+    @pytest.hookimpl
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        batch = []
+        for item in session.items:
+            batch.append([item.nodeid, _group(item), item.location])
+            if len(batch) == ITEMS_PER_MESSAGE:
+                self._send(_engine.MSG_ITEMS, batch)
+                batch = []
+        if batch:
+            self._send(_engine.MSG_ITEMS, batch)
+
+    @pytest.hookimpl
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        cause = self._watch.find()
+        if cause is not None:
+            self._refuse(
+                f"{cause} before the tests ran, and processes must not share it. This version of "
+                "phalanx forks its workers after collection: do it in a fixture or a test"
+            )
+        self._install_claims()
+        self._zygote.send(_engine.MSG_COLLECTED, len(session.items))
+        self._inherited.serve_signals()
+        self._serve()
+        if self.worker is not None:
+            self._run_tests(session)
+        return True
+
+    def _serve(self) -> None:
+        """The zygote stays in here until the run is over; each worker comes out of it once."""
+        while True:
+            request, number, value = self._zygote.serve()
+            if request == "fork":
+                self._inherited.prepare()
+                born = self._zygote.fork(number)
+                if born is not None:
+                    self._become_worker(value, *born)
+                    return
+            elif request == "end":
+                forking.leave(0)
+
+    # ---- in a worker ----
+
+    def _become_worker(
+        self, value: dict[str, Any], worker: _engine.Worker, *texts: int
+    ) -> None:
+        self.worker = worker
+        self._send = worker.send
+        workerinput = value["workerinput"]
+        self.workerid = workerinput["workerid"]
+        identity.release_environ()
+        self._watch.release()
+        os.environ[identity.WORKER_VARIABLE] = self.workerid
+        os.environ.update(value["environment"])
+        self.workerinput.settle(workerinput)
+        out, err, faults = texts
+        self._inherited.repair(self.config, self.workerid, (out, err, faults))
+
+    def _run_tests(self, session: pytest.Session) -> None:
+        worker = self.worker
+        assert worker is not None
+        items = session.items
+        protocol = self.config.hook.pytest_runtest_protocol
+        index = self._claim(session)
+        while index is not None:
+            self.item_index = index
+            item = items[index]
+            worker.start()
+            self._title("running", item.nodeid)
+            self._next = _UNCLAIMED
+            if self._early_claims:
+                self._claim_next(session)
+            protocol(item=item, nextitem=self._next_item(items))
+            if self._next is _UNCLAIMED:  # nobody called pytest_runtest_teardown
+                self._claim_next(session)
+            worker.end()
+            self._title("idle")
+            index = self._next
+            if session.shouldfail or session.shouldstop:
+                worker.close_queue()
+                worker.unclaim()
+                break
+
+    def _next_item(self, items: list[pytest.Item]) -> Any:
+        if self._next is _UNCLAIMED:
+            return NEXT_ITEM
+        return None if self._next is None else items[self._next]
+
+    def _claim(self, session: pytest.Session) -> int | None:
+        assert self.worker is not None
+        if session.shouldfail or session.shouldstop:
+            self.worker.close_queue()
+            return None
+        try:
+            return self.worker.claim()
+        except _engine.StrayProcess:
+            self._end_stray()
+
+    def _end_stray(self) -> Any:
+        """A child that a test forked and did not end has come back into the loop."""
+        nodeid = self.session.items[self.item_index].nodeid if self.item_index >= 0 else "a hook"
+        os.write(
+            2,
+            f"phalanx: a child process that {nodeid} forked returned from the test; it is ended here "
+            f"(pid {os.getpid()}): end it with os._exit in the test\n".encode(),
+        )
+        os._exit(1)
+
+    def _claim_next(self, session: pytest.Session) -> None:
+        self._next = self._claim(session)
+
+    def _install_claims(self) -> None:
+        """Just in time: the next test is claimed when pytest_runtest_teardown is *called*, and the real
+        item replaces the stand-in in the call's arguments, so that no implementation ever sees it. The
+        hook caller's own entry point is the one place that every caller, subset or not, goes through."""
+        caller: Any = self.config.hook.pytest_runtest_teardown
+        execute = caller._hookexec
+        items = self.session.items
+
+        def claim_then_execute(name: str, impls: Any, kwargs: Any, firstresult: bool) -> Any:
+            if kwargs.get("nextitem") is NEXT_ITEM:
+                if self._next is _UNCLAIMED:
+                    self._claim_next(self.session)
+                kwargs["nextitem"] = self._next_item(items)
+            return execute(name, impls, kwargs, firstresult)
+
+        caller._hookexec = claim_then_execute
+        for impl in self.config.hook.pytest_runtest_protocol.get_hookimpls():
+            module = _module_of(impl)
+            if "nextitem" in impl.argnames and module not in PASSES_NEXTITEM_ON:
+                self._early_claims = True
+                self._send(_engine.MSG_EARLY_CLAIMS, impl.plugin_name or module)
+                break
+
+    def _title(self, state: str, nodeid: str = "") -> None:
+        if set_title is not None:
+            try:
+                set_title(f"[pytest-xdist {state}] {nodeid}".rstrip())
+            except Exception:
+                pass  # a process title is decoration
+
+    # ---- reports: each is written before the next phase starts ----
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        if self.worker is not None:
+            self.worker.phase(1)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        if self.worker is not None:
+            self.worker.phase(2)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self) -> None:
+        if self.worker is not None:
+            self.worker.phase(3)
+
+    @pytest.hookimpl
+    def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
+        self._send(_engine.MSG_LOG_START, (nodeid, location))
+
+    @pytest.hookimpl
+    def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
+        self._send(_engine.MSG_LOG_FINISH, (nodeid, location))
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+        data["item_index"] = self.item_index
+        data["worker_id"] = self.workerid
+        data["testrun_uid"] = self.testrunuid
+        self._send(_engine.MSG_REPORT, data)
+
+    # ---- both ----
+
+    @pytest.hookimpl
+    def pytest_warning_recorded(
+        self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: Any
+    ) -> None:
+        self._send(
+            _engine.MSG_WARNING,
+            {
+                "warning": warning_to_data(warning_message),
+                "when": when,
+                "nodeid": nodeid,
+                "location": location,
+            },
+        )
+
+    @pytest.hookimpl
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self._send(_engine.MSG_INTERNAL_ERROR, str(excrepr))
+
+    @pytest.hookimpl
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        error = excinfo.value
+        is_exit = isinstance(error, pytest.exit.Exception)
+        self._send(
+            _engine.MSG_STOPPED,
+            {
+                "exit": is_exit,
+                "reason": getattr(error, "msg", None) if is_exit else None,
+                "returncode": getattr(error, "returncode", None),
+            },
+        )
+        if self.worker is not None:
+            self.worker.close_queue()
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, None, None]:
+        output: dict[str, Any] = self.config.workeroutput  # type: ignore[attr-defined]
+        output["exitstatus"] = int(exitstatus)
+        output["shouldfail"] = self.session.shouldfail
+        output["shouldstop"] = self.session.shouldstop
+        yield
+        if self.worker is not None:
+            self._send(_engine.MSG_FINISHED, output)
+
+
+def _module_of(impl: Any) -> str:
+    return str(getattr(impl.function, "__module__", ""))
+
+
+def _group(item: pytest.Item) -> str | None:
+    """The xdist_group of a test; several marks make one group of their own."""
+    names = set()
+    for mark in item.iter_markers("xdist_group"):
+        name = mark.args[0] if mark.args else mark.kwargs.get("name", "default")
+        names.add(str(name))
+    return "_".join(sorted(names)) if names else None

@@ -1,0 +1,125 @@
+"""The zygote: a fresh interpreter that configures pytest in worker mode, collects once, and forks workers."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+from phalanx import _engine
+
+# True while this process parses the arguments of the run it works for: they say -n, and it must not
+# start workers of its own. A pytest run inside a test is another matter.
+is_configuring = False
+
+
+def _preload() -> None:
+    """Imports what every pytest process imports, while the controller is still busy configuring."""
+    from _pytest.config import default_plugins
+
+    for name in default_plugins:
+        importlib.import_module(f"_pytest.{name}")
+    for name in ("phalanx.worker", "_pytest.assertion.rewrite"):
+        importlib.import_module(name)
+
+
+def main(channel: int) -> NoReturn:
+    zygote = _engine.Zygote(channel)
+    _preload()
+    request, _, setup = zygote.serve()
+    if request != "setup":
+        os._exit(0)
+    _run(zygote, setup)
+
+
+def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
+    global is_configuring
+    import pytest
+    from _pytest.config import _prepareconfig
+
+    from phalanx import forking, identity, resources
+    from phalanx.worker import WorkerInteractor
+
+    def refuse(reason: str) -> NoReturn:
+        zygote.send(_engine.MSG_REFUSED, reason)
+        os._exit(0)
+
+    random_watch = forking.RandomWatch()
+    watch = resources.Watch()
+    trap = identity.Trap(refuse)
+    sys.path[:] = setup["sys_path"]
+    os.chdir(setup["directory"])
+    inputs: list[dict[str, Any]] = setup["workerinputs"]
+    _set_environment(setup, inputs, trap)
+
+    interactor = None
+    usage_error = None
+    status: Any = None
+    try:
+        is_configuring = True
+        try:
+            config = _prepareconfig(setup["args"], None)
+        finally:
+            is_configuring = False
+        basetemp = setup["basetemp"]
+        # A directory of its own: pytest empties the one it is given when somebody first asks for it.
+        _reset_options(config, basetemp and os.path.join(basetemp, "popen-zygote"))
+        config._parser.prog = os.path.basename(inputs[0]["mainargv"][0])
+        varying = identity.varying_keys(inputs) | {"workerid"}
+        workerinput = identity.WorkerInput(inputs[0], varying, trap)
+        config.workerinput = workerinput  # type: ignore[attr-defined]
+        config.workeroutput = {}  # type: ignore[attr-defined]
+        interactor = WorkerInteractor(
+            config, zygote, workerinput, watch, forking.Inherited(random_watch), refuse
+        )
+        status = config.hook.pytest_cmdline_main(config=config)
+    except pytest.UsageError as error:
+        usage_error = [str(arg) for arg in error.args]
+    except BaseException as error:
+        if interactor is not None and interactor.worker is not None:
+            raise
+        zygote.send(_engine.MSG_INTERNAL_ERROR, _text_of(error))
+    if interactor is not None and interactor.worker is not None:
+        forking.leave(int(status or 0))
+    zygote.send(
+        _engine.MSG_ZYGOTE_DONE,
+        {"usage_error": usage_error, "status": None if status is None else int(status)},
+    )
+    forking.leave(0)
+
+
+def _set_environment(
+    setup: dict[str, Any], inputs: list[dict[str, Any]], trap: Any
+) -> None:
+    from phalanx import identity
+
+    os.environ.clear()
+    os.environ.update(setup["environment"])
+    os.environ["PYTEST_XDIST_TESTRUNUID"] = inputs[0]["testrunuid"]
+    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(inputs[0]["workercount"])
+    os.environ.pop(identity.WORKER_VARIABLE, None)
+    environments: list[dict[str, str]] = setup["environments"]
+    varying = identity.varying_keys(environments)
+    os.environ.update({k: v for k, v in environments[0].items() if k not in varying})
+    identity.trap_environ(varying | {identity.WORKER_VARIABLE}, trap)
+
+
+def _reset_options(config: Any, basetemp: str | None) -> None:
+    """What pytest-xdist resets in its workers, so that plugins there see a run without -n."""
+    option = config.option
+    option.loadgroup = option.dist == "loadgroup"
+    option.looponfail = False
+    option.usepdb = False
+    option.dist = "no"
+    option.distload = False
+    option.numprocesses = None
+    option.maxprocesses = None
+    option.tx = []
+    option.basetemp = basetemp
+
+
+def _text_of(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))

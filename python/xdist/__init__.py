@@ -1,0 +1,20 @@
+"""pytest-xdist's package, provided by phalanx: what plugins and conftest files import from it."""
+
+from phalanx.xdist_plugin import (
+    get_xdist_worker_id,
+    is_xdist_controller,
+    is_xdist_master,
+    is_xdist_worker,
+)
+
+# The version of pytest-xdist whose interface this is; plugins compare it.
+__version__ = "3.8.0"
+version = __version__
+
+__all__ = [
+    "__version__",
+    "get_xdist_worker_id",
+    "is_xdist_controller",
+    "is_xdist_master",
+    "is_xdist_worker",
+]

@@ -1,0 +1,38 @@
+/* What the files of the binding share. */
+#ifndef PHX_PY_ENGINE_H
+#define PHX_PY_ENGINE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "role/worker.h"
+#include "role/zygote.h"
+
+struct phx_py_state {      /* of the module; all owned */
+    PyObject *error;       /* EngineError */
+    PyObject *stray_error; /* StrayProcess, a kind of EngineError */
+    PyTypeObject *worker_type;
+    PyObject *message_names; /* dict: message number -> its name in lower case */
+};
+
+/* The state, from an instance of one of the module's types. */
+struct phx_py_state *phx_py_state_of(PyObject *self);
+
+/* The one place where codes become exceptions. Returns NULL. */
+PyObject *phx_py_raise(const struct phx_py_state *state, int code, const struct phx_err *err);
+
+/* Encodes `value` into `out` (initialised here, ended by the caller). Returns 0, or -1 with an
+ * exception. */
+int phx_py_encode(struct phx_buf *out, PyObject *value, int *out_lossy);
+
+/* Adds the type of a role to the module. Returns 0 or -1 with an exception. */
+int phx_py_add_controller(PyObject *module);
+int phx_py_add_zygote(PyObject *module);
+int phx_py_add_worker(PyObject *module);
+
+/* A Worker around a struct that is still to be armed. NULL with an exception. */
+PyObject *phx_py_worker_new(const struct phx_py_state *state, struct phx_worker **out_worker);
+
+#endif

@@ -1,0 +1,139 @@
+/* `_engine.Worker`: what a worker process asks of the engine. Made by Zygote.fork in the child.
+ *
+ * Runs in a worker, in its main thread. Its calls do not release the GIL: a claim takes less time
+ * than the release would, and a write waits only while the controller is behind. */
+#include "py/engine.h"
+
+struct worker {
+    PyObject_HEAD struct phx_worker
+        *worker; /* never freed: the engine's fork handler points at it */
+};
+
+PyObject *phx_py_worker_new(const struct phx_py_state *state, struct phx_worker **out_worker)
+{
+    struct worker *self = PyObject_New(struct worker, state->worker_type);
+    if (!self)
+        return NULL;
+    self->worker = PyMem_Calloc(1, sizeof *self->worker);
+    if (!self->worker) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    *out_worker = self->worker;
+    return (PyObject *)self;
+}
+
+static struct phx_worker *engine(PyObject *self)
+{
+    return ((struct worker *)self)->worker;
+}
+
+static PyObject *none_or_raise(PyObject *self, int status)
+{
+    if (status < 0)
+        return phx_py_raise(phx_py_state_of(self), status, NULL);
+    Py_RETURN_NONE;
+}
+
+static PyObject *claim(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    uint32_t test;
+    int status = phx_worker_claim(engine(self), &test);
+    if (status == 1)
+        return PyLong_FromUnsignedLong(test);
+    return none_or_raise(self, status);
+}
+
+static PyObject *start(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return none_or_raise(self, phx_worker_start(engine(self)));
+}
+
+static PyObject *phase(PyObject *self, PyObject *number)
+{
+    long value = PyLong_AsLong(number);
+    if (value == -1 && PyErr_Occurred())
+        return NULL;
+    if (value < PHX_PHASE_NONE || value > PHX_PHASE_TEARDOWN)
+        return PyErr_Format(PyExc_ValueError, "%ld is no phase", value);
+    return none_or_raise(self, phx_worker_phase(engine(self), (enum phx_runq_phase)value));
+}
+
+static PyObject *end(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return none_or_raise(self, phx_worker_end(engine(self)));
+}
+
+static PyObject *unclaim(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return none_or_raise(self, phx_worker_unclaim(engine(self)));
+}
+
+static PyObject *close_queue(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return none_or_raise(self, phx_worker_close_queue(engine(self)));
+}
+
+static PyObject *send(PyObject *self, PyObject *args)
+{
+    int type, lossy;
+    PyObject *value;
+    if (!PyArg_ParseTuple(args, "iO", &type, &value))
+        return NULL;
+    struct phx_buf body;
+    if (phx_py_encode(&body, value, &lossy) < 0)
+        return NULL;
+    int status =
+        phx_worker_send(engine(self), (uint16_t)type, phx_buf_head(&body), phx_buf_size(&body));
+    phx_buf_fini(&body);
+    if (status < 0)
+        return phx_py_raise(phx_py_state_of(self), status, NULL);
+    return PyLong_FromLong(lossy);
+}
+
+static void dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef methods[] = {
+    {"claim", claim, METH_NOARGS, "The next test's index, or None when this worker should end."},
+    {"start", start, METH_NOARGS, "The claimed test starts."},
+    {"phase", phase, METH_O, "It enters phase 1 (setup), 2 (call) or 3 (teardown)."},
+    {"end", end, METH_NOARGS, "It has ended; its reports were sent."},
+    {"unclaim", unclaim, METH_NOARGS, "Gives back a claimed test that will not be started."},
+    {"close_queue", close_queue, METH_NOARGS, "Nobody claims any more."},
+    {"send", send, METH_VARARGS,
+     "send(type, value) -> lossy\n\nWrites a message to the controller."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_dealloc, dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_doc, "The engine's side of a worker process."},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {.name = "phalanx._engine.Worker",
+                           .basicsize = sizeof(struct worker),
+                           .flags = Py_TPFLAGS_DEFAULT,
+                           .slots = slots};
+
+int phx_py_add_worker(PyObject *module)
+{
+    struct phx_py_state *state = PyModule_GetState(module);
+    state->worker_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+    if (!state->worker_type)
+        return -1;
+    /* Only Zygote.fork makes one: no constructor. */
+    state->worker_type->tp_new = NULL;
+    return PyModule_AddType(module, state->worker_type);
+}

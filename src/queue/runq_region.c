@@ -1,0 +1,163 @@
+/* Making a region out of a plan, and a handle out of a region.
+ *
+ * Runs in the controller (init) and in every process that maps the region (attach). */
+#include "queue/runq_region.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct layout { /* offsets in bytes */
+    size_t words, slots, cost, order, unit, ledger, size;
+};
+
+static size_t part(size_t *end, size_t bytes)
+{
+    size_t at = *end;
+    *end = (at + bytes + RUNQ_LINE - 1) / RUNQ_LINE * RUNQ_LINE;
+    return at;
+}
+
+static struct layout lay_out(uint32_t nworkers, uint32_t capacity)
+{
+    struct layout at;
+    size_t end = sizeof(struct phx_runq_header);
+    at.words = part(&end, ((size_t)nworkers + 1) * sizeof(struct runq_word));
+    at.slots = part(&end, nworkers * sizeof(struct phx_runq_slot));
+    at.cost = part(&end, ((size_t)capacity + 1) * sizeof(uint64_t));
+    at.order = part(&end, capacity * sizeof(uint32_t));
+    at.unit = part(&end, capacity * sizeof(uint32_t));
+    at.ledger = part(&end, capacity * sizeof(uint32_t));
+    at.size = end;
+    return at;
+}
+
+static int counts_valid(uint32_t nworkers, uint32_t ntests, uint32_t nlate)
+{
+    return nworkers >= 1 && nworkers <= PHX_RUNQ_WORKERS_MAX && ntests <= PHX_PLAN_TESTS_MAX &&
+           nlate <= PHX_PLAN_TESTS_MAX;
+}
+
+static void point(struct phx_runq *q, void *mem, const struct phx_runq_header *header)
+{
+    char *base = mem;
+    struct layout at = lay_out(header->nworkers, header->capacity);
+    q->header = mem;
+    q->slots = (void *)(base + at.slots);
+    q->words = base + at.words;
+    q->ledger = base + at.ledger;
+    q->order = (void *)(base + at.order);
+    q->unit = (void *)(base + at.unit);
+    q->cost = (void *)(base + at.cost);
+    q->nworkers = header->nworkers;
+    q->ntests = header->ntests;
+    q->capacity = header->capacity;
+    q->keep_first_unit = header->keep_first_unit;
+}
+
+size_t phx_runq_size(const struct phx_plan *plan, uint32_t nworkers, uint32_t nlate)
+{
+    return lay_out(nworkers, plan->ntests + nlate).size;
+}
+
+/* Every test once in `order`, every position once in `spans`, spans cut between units. `seen` is
+ * zeroed memory of ntests entries and left dirty. A unit number that comes back after another one
+ * is not looked for: it would only be a second unit. */
+static int plan_valid(const struct phx_plan *plan, uint32_t nworkers, uint32_t *seen)
+{
+    if (plan->nspans > nworkers)
+        return 0;
+    for (uint32_t pos = 0; pos < plan->ntests; pos++) {
+        uint32_t test = plan->order[pos];
+        if (test >= plan->ntests || (seen[test] & 1) || plan->cost_us[pos] == 0)
+            return 0;
+        seen[test] |= 1;
+    }
+    uint64_t held = 0;
+    for (uint32_t i = 0; i < plan->nspans; i++) {
+        uint32_t lo = plan->spans[i].lo, hi = plan->spans[i].hi;
+        if (lo > hi || hi > plan->ntests)
+            return 0;
+        if (lo == hi)
+            continue;
+        if (lo > 0 && plan->unit[lo - 1] == plan->unit[lo])
+            return 0;
+        if (hi < plan->ntests && plan->unit[hi - 1] == plan->unit[hi])
+            return 0;
+        for (uint32_t pos = lo; pos < hi; pos++) {
+            if (seen[pos] & 2)
+                return 0;
+            seen[pos] |= 2;
+        }
+        held += hi - lo;
+    }
+    return held == plan->ntests;
+}
+
+static void fill(struct phx_runq *q, const struct phx_plan *plan)
+{
+    for (uint32_t pos = 0; pos < plan->ntests; pos++) {
+        q->order[pos] = plan->order[pos];
+        int begins = pos == 0 || plan->unit[pos - 1] != plan->unit[pos];
+        q->unit[pos] = begins ? pos : q->unit[pos - 1];
+        q->cost[pos + 1] = q->cost[pos] + plan->cost_us[pos];
+    }
+    /* Relaxed throughout: no other process has the region yet. */
+    for (uint32_t i = 0; i < plan->nspans; i++)
+        shared_store(runq_word(q, i), runq_word_of(plan->spans[i].lo, plan->spans[i].hi),
+                     memory_order_relaxed);
+    shared_store(runq_word(q, q->nworkers), runq_word_of(plan->ntests, plan->ntests),
+                 memory_order_relaxed);
+    shared_store(&q->header->positions, plan->ntests, memory_order_relaxed);
+    for (uint32_t worker = 0; worker < q->nworkers; worker++) {
+        struct phx_runq_slot *slot = runq_slot(q, worker);
+        shared_store(&slot->intent, RUNQ_NO_POS, memory_order_relaxed);
+        shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_relaxed);
+        shared_store(&slot->running, RUNQ_NO_POS, memory_order_relaxed);
+        shared_store(&slot->crashed, RUNQ_NO_POS, memory_order_relaxed);
+    }
+}
+
+int phx_runq_init(struct phx_runq *q, void *mem, size_t size, const struct phx_plan *plan,
+                  uint32_t nworkers, uint32_t nlate)
+{
+    if (!counts_valid(nworkers, plan->ntests, nlate) || (uintptr_t)mem % RUNQ_LINE != 0 ||
+        size < phx_runq_size(plan, nworkers, nlate))
+        return -EINVAL;
+    struct phx_runq_header *header = mem;
+    struct phx_runq made;
+    header->nworkers = nworkers;
+    header->ntests = plan->ntests;
+    header->capacity = plan->ntests + nlate;
+    header->keep_first_unit = plan->keep_first_unit != 0;
+    header->size = phx_runq_size(plan, nworkers, nlate);
+    point(&made, mem, header);
+    /* The ledger lends its zeroes as scratch memory: nothing here allocates. */
+    int valid = plan_valid(plan, nworkers, made.ledger);
+    if (plan->ntests > 0)
+        memset(made.ledger, 0, plan->ntests * sizeof(uint32_t));
+    if (!valid)
+        return -EINVAL;
+    fill(&made, plan);
+    header->version = RUNQ_VERSION;
+    header->magic = RUNQ_MAGIC;
+    *q = made;
+    return 0;
+}
+
+int phx_runq_attach(struct phx_runq *q, void *mem, size_t size, struct phx_err *err)
+{
+    if ((uintptr_t)mem % RUNQ_LINE != 0 || size < sizeof(struct phx_runq_header))
+        return phx_err_set(err, PHX_E_CORRUPT, "%zu bytes are no run queue", size);
+    struct phx_runq_header header; /* a copy: what was checked is what is used */
+    memcpy(&header, mem, offsetof(struct phx_runq_header, closed));
+    if (header.magic != RUNQ_MAGIC || header.version != RUNQ_VERSION)
+        return phx_err_set(err, PHX_E_CORRUPT, "the run queue's header is not ours");
+    if (header.capacity < header.ntests ||
+        !counts_valid(header.nworkers, header.ntests, header.capacity - header.ntests) ||
+        header.size != lay_out(header.nworkers, header.capacity).size || header.size > size)
+        return phx_err_set(err, PHX_E_CORRUPT,
+                           "a run queue of %u workers and %u positions does not fit in %zu bytes",
+                           header.nworkers, header.capacity, size);
+    point(q, mem, &header);
+    return 0;
+}

@@ -1,0 +1,200 @@
+/* The layout of the run queue's region, and the only way to touch what its processes share.
+ *
+ * Private to src/queue and its tests. docs/design/run-queue.md explains the protocol.
+ *
+ *     0 ┌──────────────────────────────────────────────────────────────────────────────┐
+ *       │ header: identity and counts │ closed │ positions │ lock, journal   4 lines   │
+ *   256 ├──────────────────────────────────────────────────────────────────────────────┤
+ *       │ words   [nworkers + 1]   one cache line each; the last is the late word      │
+ *       ├──────────────────────────────────────────────────────────────────────────────┤
+ *       │ slots   [nworkers]       two cache lines each: protocol, notes               │
+ *       ├──────────────────────────────────────────────────────────────────────────────┤
+ *       │ cost    [capacity + 1]   u64: estimated microseconds of all earlier positions │
+ *       ├──────────────────────────────────────────────────────────────────────────────┤
+ *       │ order   [capacity]       u32: position -> test                               │
+ *       │ unit    [capacity]       u32: position -> first position of its unit         │
+ *       │ ledger  [capacity]       u32: worker << 8 | state                            │
+ *       └──────────────────────────────────────────────────────────────────────────────┘
+ *       capacity = the plan's tests + room for late ones; every part starts on a cache line
+ *
+ *     word    63          32 31           0
+ *            ┌──────────────┬──────────────┐
+ *            │      hi      │      lo      │   positions [lo, hi) that nobody has claimed
+ *            └──────────────┴──────────────┘
+ *
+ * Runs in controller and workers. A worker may die between any two accesses, so the order in which
+ * the *compiler* emits them is part of the protocol: it is why stores whose order recovery relies
+ * on are releases even where no living reader pairs with them. */
+#ifndef PHX_QUEUE_RUNQ_REGION_H
+#define PHX_QUEUE_RUNQ_REGION_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "queue/runq.h"
+
+/* Every access to what processes share goes through these, so that the model (test_runq_model.c)
+ * can put itself in their place and stop, interleave or kill at each. Notes are fields that people
+ * read and no decision depends on: the model leaves them out. */
+#ifndef shared_load
+#define shared_load(at, order) atomic_load_explicit((at), (order))
+#define shared_store(at, value, order) atomic_store_explicit((at), (value), (order))
+/* Compare and swap; on failure *expected is what is there. acq_rel: what was written before (an
+ * intent, a journal) stays before it, what is written after (a claim, the thief's own word) after
+ * it, and whoever reads the new value sees all that its writer had seen. */
+#define shared_swap(at, expected, desired)                                                         \
+    atomic_compare_exchange_strong_explicit((at), (expected), (desired), memory_order_acq_rel,     \
+                                            memory_order_acquire)
+#define note_load(at) atomic_load_explicit((at), memory_order_relaxed)
+#define note_store(at, value) atomic_store_explicit((at), (value), memory_order_relaxed)
+#endif
+
+/* A lock inside an atomic would be private to each process. */
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "atomics need locks here");
+_Static_assert(sizeof(_Atomic uint32_t) == 4 && sizeof(_Atomic uint64_t) == 8, "padded atomics");
+
+enum {
+    RUNQ_LINE = 64,
+    RUNQ_VERSION = 1,
+};
+
+#define RUNQ_MAGIC UINT64_C(0x51525f584c4e4850) /* "PHNLX_RQ" in memory */
+#define RUNQ_NO_POS UINT32_MAX                  /* "no position" in the region */
+
+enum runq_worker_state { /* of a slot; only GONE is set by somebody else than the worker */
+                         RUNQ_ABSENT = 0, /* not joined yet */
+                         RUNQ_JOINED,     /* has not made its first claim */
+                         RUNQ_WORKING,
+                         RUNQ_LEAVING, /* gave its claim back: its word is anyone's */
+                         RUNQ_GONE,    /* buried: its word is anyone's */
+};
+
+/* The steal under way. Written by the holder of the lock, read by the controller once the holder is
+ * dead. While `valid` is 0 the rest means nothing. */
+struct runq_journal {
+    _Atomic uint32_t valid;
+    _Atomic uint32_t thief;  /* the same as the lock says, less one */
+    _Atomic uint32_t victim; /* whose word is cut */
+    _Atomic uint64_t taken;  /* the range that moves, as a word: one store, so never half new */
+};
+
+struct phx_runq_header {
+    _Alignas(RUNQ_LINE) uint64_t magic; /* this line is written before any worker maps the region */
+    uint64_t size;
+    uint32_t version;
+    uint32_t nworkers;
+    uint32_t ntests;
+    uint32_t capacity;
+    uint32_t keep_first_unit;
+    /* 0 or 1. Written once by anyone, read by every claim: hence a line that nobody else writes. */
+    _Alignas(RUNQ_LINE) _Atomic uint32_t closed;
+    /* Positions in use. Written by the controller (late tests), read by anyone. */
+    _Alignas(RUNQ_LINE) _Atomic uint32_t positions;
+    /* 0, or the thief's number + 1. Taken by a swap, given back by the thief, or by the controller
+     * once the thief is dead. */
+    _Alignas(RUNQ_LINE) _Atomic uint32_t lock;
+    struct runq_journal journal;
+};
+
+_Static_assert(sizeof(struct phx_runq_header) == 4 * RUNQ_LINE, "header");
+_Static_assert(offsetof(struct phx_runq_header, closed) == 1 * RUNQ_LINE, "closed");
+_Static_assert(offsetof(struct phx_runq_header, positions) == 2 * RUNQ_LINE, "positions");
+_Static_assert(offsetof(struct phx_runq_header, lock) == 3 * RUNQ_LINE, "lock");
+_Static_assert(offsetof(struct phx_runq_header, journal.taken) == 3 * RUNQ_LINE + 24, "journal");
+
+struct runq_word {
+    /* lo: moved by the owner, and by the controller once the owner is dead; of the late word by
+     *     thieves.
+     * hi: moved by thieves; of the late word by the controller.
+     * Both by swaps only, except that a thief stores its own, empty word: nobody else changes an
+     * empty word. Read by the owner and by thieves. */
+    _Alignas(RUNQ_LINE) _Atomic uint64_t range;
+};
+
+_Static_assert(sizeof(struct runq_word) == RUNQ_LINE, "word");
+
+/* Written by its worker while that lives, then by the controller. */
+struct phx_runq_slot {
+    _Alignas(RUNQ_LINE) _Atomic uint32_t state; /* also read by thieves */
+    _Atomic uint32_t intent;  /* the position the last claim reached for; with lo it tells, after
+                                 a death, whether the claim happened: lo == intent + 1 */
+    _Atomic uint32_t claimed; /* claimed and not started */
+    _Atomic uint32_t running; /* started and not ended */
+    _Atomic uint32_t crashed; /* set by bury: what it was running */
+    _Atomic uint32_t damaged; /* set by bury: what it left behind made no sense */
+    /* Notes: read by the controller, which may see them a moment old. */
+    _Alignas(RUNQ_LINE) _Atomic uint64_t since;
+    _Atomic uint64_t started;
+    _Atomic uint64_t busy;
+    _Atomic uint64_t longest;
+    _Atomic uint32_t phase;
+    _Atomic uint32_t nended;
+    _Atomic uint32_t nsteals;
+    _Atomic uint32_t longest_position;
+};
+
+_Static_assert(sizeof(struct phx_runq_slot) == 2 * RUNQ_LINE, "slot");
+_Static_assert(offsetof(struct phx_runq_slot, since) == RUNQ_LINE, "notes on a line of their own");
+
+/* ---- words ---- */
+
+struct runq_range {
+    uint32_t lo, hi;
+};
+
+static inline struct runq_range runq_range_of(uint64_t word)
+{
+    return (struct runq_range){.lo = (uint32_t)word, .hi = (uint32_t)(word >> 32)};
+}
+
+static inline uint64_t runq_word_of(uint32_t lo, uint32_t hi)
+{
+    return (uint64_t)hi << 32 | lo;
+}
+
+/* Words may have been overwritten by a worker gone wild: nothing is indexed by one unchecked. */
+static inline int runq_range_valid(const struct phx_runq *q, struct runq_range range)
+{
+    return range.lo <= range.hi && range.hi <= q->capacity;
+}
+
+/* `index` is a worker's number, or q->nworkers for the late word. */
+static inline _Atomic uint64_t *runq_word(const struct phx_runq *q, uint32_t index)
+{
+    assert(index <= q->nworkers);
+    return &((struct runq_word *)q->words)[index].range;
+}
+
+static inline struct phx_runq_slot *runq_slot(const struct phx_runq *q, uint32_t worker)
+{
+    assert(worker < q->nworkers);
+    return &q->slots[worker];
+}
+
+/* ---- the ledger ---- */
+
+static inline _Atomic uint32_t *runq_ledger(const struct phx_runq *q, uint32_t pos)
+{
+    assert(pos < q->capacity);
+    return &((_Atomic uint32_t *)q->ledger)[pos];
+}
+
+static inline uint32_t runq_entry(uint32_t worker, enum phx_runq_state state)
+{
+    return worker << 8 | (uint32_t)state;
+}
+
+static inline uint32_t runq_entry_state(uint32_t entry)
+{
+    return entry & 0xff;
+}
+
+/* ---- between the files of the run queue ---- */
+
+/* Moves work from another word into the worker's own, which is empty, and claims the first position
+ * of it. Returns 1 with *out_pos, 0 nothing to take, -EAGAIN the lock is held, PHX_E_CORRUPT. */
+int phx_runq_steal(struct phx_runq *q, uint32_t worker, uint32_t *out_pos);
+
+#endif

@@ -1,0 +1,518 @@
+#include "role/controller.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "os/pidfd.h"
+#include "os/shm.h"
+#include "os/spawn.h"
+#include "role/controller_impl.h"
+#include "wire/msg.h"
+
+enum {
+    GUARD_CONTROL_FD = 3,
+    GUARD_CONTROLLER_FD = 4,
+    UNLIMITED_SPARES = 1024, /* room for replacements where their number has no limit */
+    LATE_TESTS_MAX = 4096,   /* tests that may be handed out a second time in one run */
+};
+
+#define ZYGOTE_PATIENCE (5 * PHX_S) /* for the exit handlers it inherited */
+#define DEADLINE_TICK (50 * PHX_MS)
+
+/* ---- starting ---- */
+
+static int start_guard(struct phx_controller *c, const char *path, struct phx_err *err)
+{
+    int pair[2], self = -1, pidfd;
+    pid_t pid;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return phx_err_set(err, -errno, "cannot make a channel to the guard");
+    int status = self = phx_pidfd_open(getpid(), err);
+    if (status >= 0) {
+        const char *argv[] = {path, "3", "4", NULL};
+        struct phx_spawn_fd fds[] = {{pair[1], GUARD_CONTROL_FD}, {self, GUARD_CONTROLLER_FD}};
+        struct phx_spawn what = {.argv = argv, .fds = fds, .nfds = 2, .new_group = 1};
+        status = phx_spawn(&what, &pid, &pidfd, err);
+    }
+    phx_fd_close(&self);
+    phx_fd_close(&pair[1]);
+    if (status < 0) {
+        phx_fd_close(&pair[0]);
+        return status;
+    }
+    status = phx_channel_open(&c->guard, &c->loop, pair[0], phx_controller_on_guard_bytes);
+    if (status < 0) { /* the closed channel ends the guard */
+        phx_fd_close(&pidfd);
+        return phx_err_set(err, status, "cannot watch the guard");
+    }
+    status = phx_watch_open(&c->guard_watch, &c->loop, pid, pidfd, phx_controller_on_guard_gone);
+    if (status < 0)
+        return phx_err_set(err, status, "cannot watch the guard");
+    return 0;
+}
+
+int phx_controller_spawn_zygote(struct phx_controller *c, struct phx_err *err)
+{
+    int pair[2];
+    struct phx_zygote_peer *zygote = calloc(1, sizeof *zygote);
+    if (!zygote)
+        return -ENOMEM;
+    phx_collection_init(&zygote->collected);
+    zygote->controller = c;
+    zygote->generation = c->zygote ? c->zygote->generation + 1 : 1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        int status = phx_err_set(err, -errno, "cannot make a channel to the zygote");
+        free(zygote);
+        return status;
+    }
+    int status =
+        phx_channel_open(&zygote->channel, &c->loop, pair[0], phx_controller_on_zygote_bytes);
+    if (status < 0) {
+        phx_fd_close(&pair[1]);
+        free(zygote);
+        return phx_err_set(err, status, "cannot watch the zygote");
+    }
+    zygote->next = c->zygote;
+    c->zygote = zygote;
+    status = phx_channel_send(&c->guard, PHX_MSG_SPAWN, phx_buf_head(&c->spawn),
+                              phx_buf_size(&c->spawn), &pair[1], 1);
+    phx_fd_close(&pair[1]);
+    if (status == 0 && c->has_setup)
+        status = phx_channel_send(&zygote->channel, PHX_MSG_SETUP, phx_buf_head(&c->setup),
+                                  phx_buf_size(&c->setup), NULL, 0);
+    if (status < 0)
+        return phx_err_set(err, status, "cannot start the zygote");
+    zygote->state = c->has_setup ? PHX_ZYGOTE_WORKING : PHX_ZYGOTE_STARTING;
+    return 0;
+}
+
+int phx_controller_open(struct phx_controller **out_controller,
+                        const struct phx_controller_options *options, struct phx_err *err)
+{
+    struct phx_controller *c = calloc(1, sizeof *c);
+    if (!c)
+        return -ENOMEM;
+    phx_log_role("controller");
+    c->queue_fd = -1;
+    c->guard.fd = -1;
+    c->guard_watch.pidfd = -1;
+    phx_buf_init(&c->spawn);
+    phx_buf_init(&c->setup);
+    phx_collection_init(&c->collection);
+    struct phx_msg_spawn spawn = {.argv = options->argv,
+                                  .environment = options->environment,
+                                  .directory = options->directory};
+    int status = uv_loop_init(&c->loop);
+    if (status < 0) {
+        free(c);
+        return phx_err_set(err, status, "cannot make an event loop");
+    }
+    status = uv_timer_init(&c->loop, &c->timer);
+    if (status == 0)
+        status = phx_msg_put_spawn(&c->spawn, &spawn);
+    if (status == 0)
+        status = start_guard(c, options->guard_path, err);
+    if (status == 0)
+        status = phx_controller_spawn_zygote(c, err);
+    if (status < 0) {
+        phx_controller_close(c);
+        return status;
+    }
+    *out_controller = c;
+    return 0;
+}
+
+int phx_controller_setup(struct phx_controller *c, const void *value, size_t size,
+                         struct phx_err *err)
+{
+    if (c->has_setup)
+        return phx_err_set(err, PHX_E_STATE, "the zygote was set up already");
+    int status = phx_buf_append(&c->setup, value, size);
+    if (status < 0)
+        return status;
+    c->has_setup = 1;
+    if (c->zygote->state == PHX_ZYGOTE_STARTING)
+        c->zygote->state = PHX_ZYGOTE_WORKING;
+    status = phx_channel_send(&c->zygote->channel, PHX_MSG_SETUP, value, size, NULL, 0);
+    /* A dead zygote is told by ZYGOTE_DOWN, with its status. */
+    return status == -EPIPE ? 0 : status;
+}
+
+/* ---- the run ---- */
+
+static int make_queue(struct phx_controller *c, const struct phx_plan *plan, struct phx_err *err)
+{
+    size_t size = phx_runq_size(plan, c->members_max, LATE_TESTS_MAX);
+    int fd = phx_shm_create("phalanx-run-queue", size, err);
+    if (fd < 0)
+        return fd;
+    void *mem = NULL;
+    size_t mapped;
+    int status = phx_shm_map(fd, 1, &mem, &mapped, err);
+    if (status == 0)
+        status = phx_runq_init(&c->queue, mem, mapped, plan, c->members_max, LATE_TESTS_MAX);
+    if (status < 0) {
+        phx_shm_unmap(mem, mem ? mapped : 0);
+        phx_fd_close(&fd);
+        return status;
+    }
+    c->queue_fd = fd;
+    c->queue_mem = mem;
+    c->queue_size = mapped;
+    return 0;
+}
+
+int phx_controller_plan(struct phx_controller *c, const struct phx_planner_options *options,
+                        int64_t max_restarts, struct phx_err *err)
+{
+    if (c->queue_mem || c->zygote->state != PHX_ZYGOTE_COLLECTED)
+        return phx_err_set(err, PHX_E_STATE, "there is nothing to plan");
+    int64_t spares =
+        max_restarts < 0 || max_restarts > UNLIMITED_SPARES ? UNLIMITED_SPARES : max_restarts;
+    uint64_t wanted = options->nworkers + (uint64_t)spares;
+    if (options->nworkers > PHX_RUNQ_WORKERS_MAX)
+        return phx_err_set(err, -EINVAL, "%u workers were asked for, the most is %d",
+                           options->nworkers, PHX_RUNQ_WORKERS_MAX);
+    c->members_max = wanted < PHX_RUNQ_WORKERS_MAX ? (uint32_t)wanted : PHX_RUNQ_WORKERS_MAX;
+    c->members = calloc(c->members_max, sizeof *c->members);
+    if (!c->members)
+        return -ENOMEM;
+    c->restarts_left = max_restarts;
+    c->next_number = options->nworkers;
+    c->nparallel = options->nworkers;
+    struct phx_plan plan;
+    int status = phx_planner_make(&plan, &c->collection, options);
+    if (status < 0)
+        return phx_err_set(err, status, "cannot plan the run");
+    status = make_queue(c, &plan, err);
+    phx_plan_fini(&plan);
+    return status;
+}
+
+int phx_controller_send_requests(struct phx_controller *c)
+{
+    if (c->zygote->state != PHX_ZYGOTE_COLLECTED)
+        return 0;
+    for (struct phx_request *request = c->requests; request; request = request->next) {
+        if (request->sent)
+            continue;
+        struct phx_buf body;
+        phx_buf_init(&body);
+        int status = phx_msg_put_fork(&body, request->number, phx_buf_head(&request->value),
+                                      phx_buf_size(&request->value));
+        if (status == 0)
+            status = phx_channel_send(&c->zygote->channel, PHX_MSG_FORK, phx_buf_head(&body),
+                                      phx_buf_size(&body), &c->queue_fd, 1);
+        phx_buf_fini(&body);
+        if (status < 0)
+            return status == -EPIPE ? 0 : status; /* its death is seen elsewhere */
+        request->sent = 1;
+    }
+    return 0;
+}
+
+void phx_controller_drop_request(struct phx_controller *c, uint32_t number)
+{
+    for (struct phx_request **at = &c->requests; *at; at = &(*at)->next) {
+        struct phx_request *request = *at;
+        if (request->number != number)
+            continue;
+        *at = request->next;
+        phx_buf_fini(&request->value);
+        free(request);
+        return;
+    }
+}
+
+int phx_controller_fork(struct phx_controller *c, uint32_t number, const void *value, size_t size,
+                        struct phx_err *err)
+{
+    if (!c->queue_mem || number >= c->members_max || c->members[number])
+        return phx_err_set(err, PHX_E_STATE, "worker gw%u cannot be asked for", number);
+    struct phx_member *member = phx_member_new(c, number);
+    struct phx_request *request = calloc(1, sizeof *request);
+    if (!member || !request || phx_buf_append(&request->value, value, size) < 0) {
+        phx_member_free(member);
+        free(request);
+        return -ENOMEM;
+    }
+    request->number = number;
+    struct phx_request **tail = &c->requests;
+    while (*tail)
+        tail = &(*tail)->next;
+    *tail = request;
+    c->members[number] = member;
+    c->nactive++;
+    if (c->forked_at == 0)
+        c->forked_at = phx_clock_now();
+    if (c->zygote->state == PHX_ZYGOTE_GONE) {
+        int status = phx_controller_spawn_zygote(c, err);
+        if (status < 0)
+            return status;
+    }
+    return phx_controller_send_requests(c);
+}
+
+/* ---- waiting ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    (void)timer; /* its only purpose is to end the wait */
+}
+
+static void on_wake(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    uv_poll_stop(poll);
+}
+
+static void on_wake_closed(uv_handle_t *handle)
+{
+    *(int *)handle->data = 1;
+}
+
+int phx_controller_step(struct phx_controller *c, phx_ns timeout, int wake_fd)
+{
+    if (c->ready_head)
+        timeout = 0;
+    else if (phx_controller_has_deadlines(c) && (timeout < 0 || timeout > DEADLINE_TICK))
+        timeout = DEADLINE_TICK;
+    if (timeout >= 0)
+        uv_timer_start(&c->timer, on_timer, (uint64_t)((timeout + PHX_MS - 1) / PHX_MS), 0);
+    int closed = 1;
+    if (wake_fd >= 0) {
+        int status = uv_poll_init(&c->loop, &c->wake, wake_fd);
+        if (status < 0)
+            return status;
+        closed = 0;
+        c->wake.data = &closed;
+        uv_poll_start(&c->wake, UV_READABLE, on_wake);
+    }
+    uv_run(&c->loop, timeout == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    uv_timer_stop(&c->timer);
+    if (wake_fd >= 0)
+        uv_close((uv_handle_t *)&c->wake, on_wake_closed);
+    while (!closed)
+        uv_run(&c->loop, UV_RUN_NOWAIT);
+    return 0;
+}
+
+uint32_t phx_controller_active(const struct phx_controller *c)
+{
+    return c->nactive;
+}
+
+/* ---- stopping ---- */
+
+static void signal_workers(struct phx_controller *c, int signal_number)
+{
+    for (uint32_t i = 0; i < c->members_max; i++) {
+        struct phx_member *member = c->members[i];
+        if (member && member->state == PHX_MEMBER_UP)
+            phx_watch_signal(&member->watch, signal_number, 1);
+    }
+}
+
+static void signal_zygote(struct phx_controller *c, int signal_number)
+{
+    if (c->zygote->has_watch)
+        phx_watch_signal(&c->zygote->watch, signal_number, 1);
+}
+
+void phx_controller_stop(struct phx_controller *c)
+{
+    c->stopping = 1;
+    if (c->queue_mem)
+        phx_runq_close(&c->queue);
+}
+
+void phx_controller_interrupt(struct phx_controller *c)
+{
+    phx_controller_stop(c);
+    if (c->zygote->state != PHX_ZYGOTE_COLLECTED)
+        signal_zygote(c, SIGINT);
+    signal_workers(c, SIGINT);
+}
+
+void phx_controller_kill(struct phx_controller *c)
+{
+    phx_controller_stop(c);
+    signal_zygote(c, SIGKILL);
+    signal_workers(c, SIGKILL);
+}
+
+/* Runs the loop until *flag is set or `patience` is over; events stay for phx_controller_next. */
+static void run_until(struct phx_controller *c, const int *flag, phx_ns patience)
+{
+    phx_ns end = phx_clock_now() + patience;
+    while (!*flag && phx_clock_now() < end) {
+        uv_timer_start(&c->timer, on_timer, (uint64_t)(DEADLINE_TICK / PHX_MS), 0);
+        uv_run(&c->loop, UV_RUN_ONCE);
+    }
+    uv_timer_stop(&c->timer);
+}
+
+static int send_end(struct phx_channel *channel, phx_ns grace)
+{
+    struct phx_buf body;
+    phx_buf_init(&body);
+    int status = phx_msg_put_number(&body, (uint64_t)(grace / PHX_MS));
+    if (status == 0)
+        status = phx_channel_send(channel, PHX_MSG_END, phx_buf_head(&body), phx_buf_size(&body),
+                                  NULL, 0);
+    phx_buf_fini(&body);
+    return status;
+}
+
+int phx_controller_end(struct phx_controller *c, phx_ns grace)
+{
+    phx_controller_stop(c);
+    struct phx_zygote_peer *zygote = c->zygote;
+    if (zygote->has_watch && !zygote->watch.gone && send_end(&zygote->channel, grace) == 0)
+        run_until(c, &zygote->watch.gone, ZYGOTE_PATIENCE);
+    if (c->guard_gone)
+        return 0;
+    int status = send_end(&c->guard, grace);
+    run_until(c, &c->guard_gone, grace + 2 * PHX_S);
+    phx_channel_drain(&c->guard);
+    return status;
+}
+
+/* ---- closing ---- */
+
+static void close_peers(struct phx_controller *c)
+{
+    for (struct phx_zygote_peer *z = c->zygote; z; z = z->next) {
+        phx_channel_close(&z->channel, NULL);
+        if (z->has_watch)
+            phx_watch_close(&z->watch, NULL);
+    }
+    for (uint32_t i = 0; i < c->members_max; i++)
+        if (c->members[i])
+            phx_member_down(c->members[i]);
+}
+
+static void free_everything(struct phx_controller *c)
+{
+    while (c->zygote) {
+        struct phx_zygote_peer *zygote = c->zygote;
+        c->zygote = zygote->next;
+        phx_collection_fini(&zygote->collected);
+        free(zygote);
+    }
+    for (uint32_t i = 0; i < c->members_max; i++)
+        phx_member_free(c->members[i]);
+    free(c->members);
+    while (c->requests)
+        phx_controller_drop_request(c, c->requests->number);
+    phx_collection_fini(&c->collection);
+    phx_shm_unmap(c->queue_mem, c->queue_size);
+    phx_fd_close(&c->queue_fd);
+    phx_buf_fini(&c->spawn);
+    phx_buf_fini(&c->setup);
+    free(c);
+}
+
+void phx_controller_close(struct phx_controller *c)
+{
+    if (!c)
+        return;
+    /* The guard takes the end of its channel for the controller's death: it kills what is left, and
+     * leaves; waiting for it is what makes "nothing of the run is left" true when we return. */
+    if (c->guard_watch.pidfd >= 0) {
+        int pidfd = c->guard_watch.pidfd, status;
+        phx_channel_close(&c->guard, NULL);
+        phx_pidfd_wait(pidfd, 10 * PHX_S);
+        phx_pidfd_reap(pidfd, &status);
+        phx_watch_close(&c->guard_watch, NULL);
+    } else if (c->guard.fd >= 0) {
+        phx_channel_close(&c->guard, NULL);
+    }
+    close_peers(c);
+    uv_close((uv_handle_t *)&c->timer, NULL);
+    while (uv_run(&c->loop, UV_RUN_DEFAULT) != 0) {
+    }
+    uv_loop_close(&c->loop);
+    free_everything(c);
+}
+
+/* ---- figures ---- */
+
+size_t phx_controller_last_words(const struct phx_controller *c, uint32_t number,
+                                 enum phx_member_text which, char *out, size_t max)
+{
+    if (number >= c->members_max || !c->members[number])
+        return 0;
+    return phx_member_last_words(c->members[number], which, out, max);
+}
+
+void phx_controller_account(const struct phx_controller *c, struct phx_account *out)
+{
+    struct phx_account account = {0};
+    uint32_t positions = c->queue_mem ? phx_runq_positions(&c->queue) : 0;
+    for (uint32_t pos = 0; pos < positions; pos++) {
+        switch (phx_runq_state(&c->queue, pos)) {
+        case PHX_RUNQ_ENDED:
+            account.ended++;
+            break;
+        case PHX_RUNQ_CRASHED:
+            account.crashed++;
+            break;
+        case PHX_RUNQ_STARTED:
+            account.unaccounted++;
+            break;
+        case PHX_RUNQ_QUEUED:
+        case PHX_RUNQ_CLAIMED:
+            account.not_run++;
+            break;
+        }
+    }
+    *out = account;
+}
+
+int64_t phx_controller_find(const struct phx_controller *c, enum phx_runq_state state,
+                            uint32_t *io_position)
+{
+    uint32_t positions = c->queue_mem ? phx_runq_positions(&c->queue) : 0;
+    for (uint32_t pos = *io_position; pos < positions; pos++) {
+        if (phx_runq_state(&c->queue, pos) != state)
+            continue;
+        *io_position = pos + 1;
+        return phx_runq_test(&c->queue, pos);
+    }
+    *io_position = positions;
+    return PHX_RUNQ_NONE;
+}
+
+int phx_controller_look(const struct phx_controller *c, uint32_t number, struct phx_runq_view *out)
+{
+    if (number >= c->members_max || !c->members[number])
+        return -ENOENT;
+    phx_runq_look(&c->queue, number, out);
+    return 0;
+}
+
+void phx_controller_figures(const struct phx_controller *c, struct phx_controller_figures *out)
+{
+    *out = (struct phx_controller_figures){.nparallel = c->nparallel,
+                                           .nworkers = c->next_number,
+                                           .wall = c->ended_at - c->forked_at};
+}
+
+const char *phx_controller_node_id(const struct phx_controller *c, uint32_t position,
+                                   size_t *out_size)
+{
+    if (!c->queue_mem || position >= phx_runq_positions(&c->queue))
+        return NULL;
+    uint32_t test = phx_runq_test(&c->queue, position);
+    if (test >= phx_collection_count(&c->collection))
+        return NULL;
+    return phx_collection_node_id(&c->collection, test, out_size);
+}

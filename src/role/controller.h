@@ -1,0 +1,151 @@
+/* The controller's side of the engine: it starts guard and zygote, fills the run queue, asks for
+ * workers, gathers what they say, sees them die, and keeps the account.
+ *
+ * Its user (the binding; a test) drives it:
+ *
+ *     open → start → [setup] → step/next … COLLECTED → plan → fork × N → step/next … → end → close
+ *
+ * phx_controller_step waits and only gathers bytes; phx_controller_next hands out one event at a
+ * time, in the order in which each process caused them. No callback runs the user's code.
+ *
+ * Runs in the controller, always in the same thread, which need not be the main one. Installs no
+ * signal handler, uses no SIGCHLD, never waits for a child that is not its own. */
+#ifndef PHX_ROLE_CONTROLLER_H
+#define PHX_ROLE_CONTROLLER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "queue/runq.h"
+#include "role/member.h"
+#include "sched/planner.h"
+
+struct phx_controller;
+
+enum phx_event_kind {
+    PHX_EVENT_MESSAGE =
+        1,               /* `type` with an encoded value, from worker `number` or the zygote (-1) */
+    PHX_EVENT_COLLECTED, /* `count` tests; the zygote waits for forks */
+    PHX_EVENT_ZYGOTE_DOWN, /* before COLLECTED: there will be no run. `status` if `has_status` */
+    PHX_EVENT_WORKER_UP,   /* `number` was forked as `pid` */
+    PHX_EVENT_WORKER_DOWN, /* `number` is gone; everything it wrote was handed out before this */
+    PHX_EVENT_FORK_FAILED, /* `number` could not be made: `text` */
+    PHX_EVENT_GUARD_DOWN,  /* orphans cannot be prevented any more; running workers go on */
+    PHX_EVENT_LEFTOVER,    /* `pid` `text` was still there at the end; `status` 1: it was ended */
+};
+
+struct phx_event {
+    enum phx_event_kind kind;
+    int32_t number;   /* of a worker, or -1 */
+    uint16_t type;    /* MESSAGE: enum phx_message_type */
+    const char *body; /* MESSAGE: borrowed until the next call on the controller */
+    size_t size;
+    uint64_t count;            /* COLLECTED */
+    int32_t pid;               /* WORKER_UP, LEFTOVER */
+    int has_status;            /* ZYGOTE_DOWN, WORKER_DOWN: somebody could reap it */
+    int status;                /* as of waitpid; LEFTOVER: see there */
+    int finished;              /* WORKER_DOWN: its session had ended in good order */
+    int64_t test;              /* WORKER_DOWN: the test it was running, or PHX_RUNQ_NONE */
+    enum phx_runq_phase phase; /* WORKER_DOWN: of that test */
+    int64_t replacement;       /* WORKER_DOWN: the number to fork in its place, or PHX_RUNQ_NONE */
+    const char *text;          /* a sentence, or NULL; borrowed likewise */
+};
+
+struct phx_controller_options {
+    const char *guard_path;         /* the guard's executable; copied, as are the next three */
+    const char *const *argv;        /* the zygote's program, NULL-terminated */
+    const char *const *environment; /* "NAME=value", NULL-terminated */
+    const char *directory;          /* its working directory */
+};
+
+/* Starts the guard, and through it the zygote. out_controller is set on success only; the caller
+ * ends it with phx_controller_close. Returns 0 or a negative code with *err filled. */
+int phx_controller_open(struct phx_controller **out_controller,
+                        const struct phx_controller_options *options, struct phx_err *err);
+
+/* Kills whatever of the run is left, waits for the guard, frees everything. NULL is fine. */
+void phx_controller_close(struct phx_controller *controller);
+
+/* Sends the zygote its set-up: an encoded Python value, copied (a later zygote gets it again). */
+int phx_controller_setup(struct phx_controller *controller, const void *value, size_t size,
+                         struct phx_err *err);
+
+/* Makes the plan and the run queue for what was collected. `max_restarts` < 0: no limit.
+ * Returns 0 or a negative code. */
+int phx_controller_plan(struct phx_controller *controller,
+                        const struct phx_planner_options *options, int64_t max_restarts,
+                        struct phx_err *err);
+
+/* Asks for worker `number` (0, 1, …, or the replacement an event named); `value` goes to it as its
+ * input. If the zygote has died a new one is started and collects again first.
+ * Returns 0 or a negative code; later failures are FORK_FAILED events. */
+int phx_controller_fork(struct phx_controller *controller, uint32_t number, const void *value,
+                        size_t size, struct phx_err *err);
+
+/* Waits until something may have happened, at most `timeout` (< 0: for ever). `wake_fd` (or -1)
+ * ends the wait when it becomes readable. Returns 0 or a negative code. May block; takes no Python
+ * lock. */
+int phx_controller_step(struct phx_controller *controller, phx_ns timeout, int wake_fd);
+
+/* Takes the next event. Returns 1, or 0 when there is none for now. */
+int phx_controller_next(struct phx_controller *controller, struct phx_event *out);
+
+/* The value of the message that worker `number` (-1: the zygote) sent last cannot be decoded:
+ * treats it as if it had crashed, and ends it. */
+void phx_controller_reject(struct phx_controller *controller, int32_t number);
+
+/* Workers asked for and not yet down. */
+uint32_t phx_controller_active(const struct phx_controller *controller);
+
+/* Nobody claims any more. With SIGINT to every worker's group, or during collection to the
+ * zygote's. */
+void phx_controller_stop(struct phx_controller *controller);
+void phx_controller_interrupt(struct phx_controller *controller);
+
+/* SIGKILL to every worker's group and to the zygote. */
+void phx_controller_kill(struct phx_controller *controller);
+
+/* The orderly end: the zygote leaves, the guard ends what is left in the workers' groups after
+ * `grace` and tells (LEFTOVER events come from phx_controller_next afterwards). Blocks for at most
+ * about 2 × grace. No worker is active any more. */
+int phx_controller_end(struct phx_controller *controller, phx_ns grace);
+
+/* Reads the last bytes of a worker's captured output or fault text; see phx_member_last_words. */
+size_t phx_controller_last_words(const struct phx_controller *controller, uint32_t number,
+                                 enum phx_member_text which, char *out, size_t max);
+
+struct phx_account {      /* of the ledger; tests handed out twice (late) count twice */
+    uint64_t ended;       /* their protocol ended */
+    uint64_t crashed;     /* their worker died while running them */
+    uint64_t unaccounted; /* started, and neither: a defect of ours unless workers were killed */
+    uint64_t not_run;     /* never started */
+};
+
+/* Counts the ledger. Exact when no worker is active. */
+void phx_controller_account(const struct phx_controller *controller, struct phx_account *out);
+
+/* The first test at or after position *io_position whose state is `state`: returns its index and
+ * moves *io_position behind it, or returns PHX_RUNQ_NONE. */
+int64_t phx_controller_find(const struct phx_controller *controller, enum phx_runq_state state,
+                            uint32_t *io_position);
+
+struct phx_controller_figures {
+    uint32_t nparallel; /* workers at one time, as planned */
+    uint32_t nworkers;  /* numbers in use, replacements included */
+    phx_ns wall;        /* from the first fork that was asked for to the last worker's end */
+};
+
+void phx_controller_figures(const struct phx_controller *controller,
+                            struct phx_controller_figures *out);
+
+/* The node id of the test at a position of the run queue, or NULL. Borrowed; out_size may be NULL. */
+const char *phx_controller_node_id(const struct phx_controller *controller, uint32_t position,
+                                   size_t *out_size);
+
+/* What one worker has done so far. Returns 0 or -ENOENT for a number that was never a worker's. */
+int phx_controller_look(const struct phx_controller *controller, uint32_t number,
+                        struct phx_runq_view *out);
+
+#endif

@@ -1,0 +1,96 @@
+/* What role/controller.c (life and requests) and role/events.c (what comes in) share. Nobody else
+ * includes it.
+ *
+ * Who holds what: the controller owns the loop, the guard's socket and pidfd, one zygote at a time,
+ * all members, and the only writable handle on the run queue outside the workers. */
+#ifndef PHX_ROLE_CONTROLLER_IMPL_H
+#define PHX_ROLE_CONTROLLER_IMPL_H
+
+#include "role/controller.h"
+
+enum phx_zygote_state {
+    PHX_ZYGOTE_STARTING,  /* the guard was asked to start it */
+    PHX_ZYGOTE_WORKING,   /* it has its set-up: it configures and collects */
+    PHX_ZYGOTE_COLLECTED, /* it waits for forks */
+    PHX_ZYGOTE_GONE,
+};
+
+struct phx_zygote_peer {
+    struct phx_channel channel; /* first */
+    struct phx_watch watch;
+    struct phx_controller *controller;
+    enum phx_zygote_state state;
+    int has_watch;  /* SPAWNED has come */
+    int generation; /* 1: its collection is the run's; later ones must collect the same */
+    int has_status, status;
+    phx_ns status_deadline; /* of a dead one: until when the guard's word is waited for; 0 unset */
+    struct phx_collection collected;
+    struct phx_zygote_peer *next; /* earlier zygotes, kept until the loop has let go of them */
+};
+
+struct phx_request { /* a fork that the zygote has not been told of, or not answered */
+    uint32_t number;
+    int sent;
+    struct phx_buf value; /* the encoded worker input */
+    struct phx_request *next;
+};
+
+struct phx_controller {
+    uv_loop_t loop;
+    uv_timer_t timer;
+    uv_poll_t wake; /* the host's wake-up descriptor, while a step is under way */
+
+    struct phx_channel guard;
+    struct phx_watch guard_watch;
+    int guard_gone;
+    int guard_told; /* GUARD_DOWN was handed out */
+
+    struct phx_zygote_peer *zygote; /* the newest; NULL never after open */
+    struct phx_buf spawn;           /* encoded SPAWN, for later zygotes */
+    struct phx_buf setup;           /* the set-up value, likewise */
+    int has_setup;
+    int zygote_told; /* ZYGOTE_DOWN was handed out */
+
+    struct phx_collection collection; /* the run's */
+    struct phx_runq queue;
+    void *queue_mem;
+    size_t queue_size;
+    int queue_fd;
+
+    struct phx_member **members; /* [members_max], by number; owned */
+    uint32_t members_max, nactive, next_number;
+    uint32_t nparallel;         /* workers planned for */
+    phx_ns forked_at, ended_at; /* the first request for a worker; the last worker's end */
+    int64_t restarts_left;        /* < 0: no limit */
+    struct phx_request *requests; /* in order of asking */
+    struct phx_member *ready_head, *ready_tail;
+    struct phx_member *told;     /* its DOWN was handed out last: its memfds may go */
+    int stopping;                /* no replacements any more */
+    char text[PHX_ERR_TEXT_MAX]; /* of the event handed out last */
+};
+
+/* ---- controller.c ---- */
+
+/* Starts the next zygote. */
+int phx_controller_spawn_zygote(struct phx_controller *c, struct phx_err *err);
+
+/* Sends the requests that the zygote has not seen, if it can take them. */
+int phx_controller_send_requests(struct phx_controller *c);
+
+/* Forgets the request for `number`, once it is answered. */
+void phx_controller_drop_request(struct phx_controller *c, uint32_t number);
+
+/* ---- events.c: callbacks of the loop ---- */
+
+void phx_controller_on_guard_bytes(struct phx_channel *channel);
+void phx_controller_on_guard_gone(struct phx_watch *watch);
+void phx_controller_on_zygote_bytes(struct phx_channel *channel);
+
+/* Puts a member on the list of those to look at. */
+void phx_controller_mark_ready(struct phx_member *member);
+
+/* Whether somebody is dead whose exit status may still come, or done and not leaving: look again
+ * soon. */
+int phx_controller_has_deadlines(const struct phx_controller *c);
+
+#endif

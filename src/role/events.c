@@ -1,0 +1,541 @@
+/* What comes in: messages of guard, zygote and workers, and their deaths, turned into events.
+ *
+ * The order that everything rests on, per worker: its messages as it wrote them, then its death. A
+ * death is known by the pidfd; then the channel is read until it is empty, whoever else holds its
+ * other end; then the exit status is waited for (from its parent, the zygote, or from the guard
+ * once the zygote is dead); then its estate in the run queue is settled, and only then WORKER_DOWN
+ * is handed out.
+ *
+ * Runs in the controller, in the loop's thread. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "role/controller_impl.h"
+#include "wire/msg.h"
+
+#define STATUS_PATIENCE                                                                            \
+    (2 * PHX_S) /* for the exit status of a process that is known to be dead                       \
+                 */
+#define EXIT_PATIENCE                                                                              \
+    (10 * PHX_S) /* for a worker whose session is over; pytest-xdist's limit too */
+
+enum { RESPAWN_MAX = 8 }; /* zygotes that one run may wear out */
+
+/* ---- callbacks of the loop: they only note ---- */
+
+void phx_controller_on_guard_bytes(struct phx_channel *channel)
+{
+    (void)channel;
+}
+
+void phx_controller_on_guard_gone(struct phx_watch *watch)
+{
+    struct phx_controller *c =
+        (struct phx_controller *)((char *)watch - offsetof(struct phx_controller, guard_watch));
+    c->guard_gone = 1;
+}
+
+void phx_controller_on_zygote_bytes(struct phx_channel *channel)
+{
+    (void)channel;
+}
+
+static void on_zygote_gone(struct phx_watch *watch)
+{
+    (void)watch;
+}
+
+void phx_controller_mark_ready(struct phx_member *member)
+{
+    struct phx_controller *c = member->controller;
+    if (member->is_ready)
+        return;
+    member->is_ready = 1;
+    member->next_ready = NULL;
+    if (c->ready_tail)
+        c->ready_tail->next_ready = member;
+    else
+        c->ready_head = member;
+    c->ready_tail = member;
+}
+
+static void on_member_bytes(struct phx_channel *channel)
+{
+    phx_controller_mark_ready((struct phx_member *)channel);
+}
+
+static void on_member_gone(struct phx_watch *watch)
+{
+    struct phx_member *member =
+        (struct phx_member *)((char *)watch - offsetof(struct phx_member, watch));
+    member->gone_at = phx_clock_now();
+    phx_controller_mark_ready(member);
+}
+
+int phx_controller_has_deadlines(const struct phx_controller *c)
+{
+    const struct phx_zygote_peer *zygote = c->zygote;
+    if (zygote->has_watch && zygote->watch.gone && zygote->state != PHX_ZYGOTE_GONE)
+        return 1;
+    for (uint32_t i = 0; i < c->members_max; i++) {
+        const struct phx_member *member = c->members[i];
+        if (member && member->state == PHX_MEMBER_UP && (member->gone_at || member->finished))
+            return 1;
+    }
+    return 0;
+}
+
+/* ---- helpers ---- */
+
+static void message_event(struct phx_event *out, int32_t number, const struct phx_message *msg)
+{
+    *out = (struct phx_event){.kind = PHX_EVENT_MESSAGE,
+                              .number = number,
+                              .type = msg->type,
+                              .body = msg->body,
+                              .size = msg->size};
+}
+
+static int hello_is_ours(const struct phx_message *msg)
+{
+    struct phx_msg_hello hello;
+    return phx_msg_get_hello(msg->body, msg->size, &hello) == 0 &&
+           hello.version == PHX_PROTOCOL_VERSION;
+}
+
+/* A peer that does not speak the protocol is treated as if it had crashed, and made to. */
+static void outlaw(struct phx_channel *channel, struct phx_watch *watch)
+{
+    if (!channel->error)
+        channel->error = PHX_E_PROTO;
+    channel->ended = 1;
+    phx_watch_signal(watch, SIGKILL, 1);
+}
+
+static struct phx_member *member_of_pid(struct phx_controller *c, pid_t pid)
+{
+    for (uint32_t i = 0; i < c->members_max; i++) {
+        struct phx_member *member = c->members[i];
+        if (member && member->state == PHX_MEMBER_UP && member->watch.pid == pid)
+            return member;
+    }
+    return NULL;
+}
+
+static void note_status(struct phx_controller *c, const struct phx_msg_exit *msg)
+{
+    struct phx_member *member = member_of_pid(c, (pid_t)msg->pid);
+    if (member && !member->has_status) {
+        member->has_status = 1;
+        member->status = msg->status;
+        phx_controller_mark_ready(member);
+    }
+    for (struct phx_zygote_peer *zygote = c->zygote; zygote; zygote = zygote->next) {
+        if (zygote->has_watch && zygote->watch.pid == (pid_t)msg->pid && !zygote->has_status) {
+            zygote->has_status = 1;
+            zygote->status = msg->status;
+        }
+    }
+}
+
+/* ---- the guard ---- */
+
+static int spawned(struct phx_controller *c, const struct phx_message *msg)
+{
+    uint64_t pid;
+    int pidfd;
+    struct phx_zygote_peer *zygote = c->zygote;
+    if (phx_msg_get_number(msg->body, msg->size, &pid) < 0 ||
+        phx_inbox_take_fds(&c->guard.in, &pidfd, 1) < 0)
+        return PHX_E_PROTO;
+    if (zygote->has_watch) {
+        phx_fd_close(&pidfd);
+        return PHX_E_PROTO;
+    }
+    int status = phx_watch_open(&zygote->watch, &c->loop, (pid_t)pid, pidfd, on_zygote_gone);
+    zygote->has_watch = status == 0;
+    return status;
+}
+
+static int zygote_down(struct phx_controller *c, struct phx_event *out);
+
+static int guard_message(struct phx_controller *c, const struct phx_message *msg,
+                         struct phx_event *out)
+{
+    struct phx_msg_exit exit_msg;
+    struct phx_msg_text text;
+    struct phx_msg_leftover leftover;
+    switch (msg->type) {
+    case PHX_MSG_HELLO:
+        if (!hello_is_ours(msg))
+            outlaw(&c->guard, &c->guard_watch);
+        return 0;
+    case PHX_MSG_SPAWNED:
+        if (spawned(c, msg) < 0)
+            outlaw(&c->guard, &c->guard_watch);
+        return 0;
+    case PHX_MSG_SPAWN_FAILED:
+        if (phx_msg_get_text(msg->body, msg->size, &text) == 0)
+            snprintf(c->text, sizeof c->text, "%s", text.text);
+        return zygote_down(c, out);
+    case PHX_MSG_REAPED:
+        if (phx_msg_get_exit(msg->body, msg->size, &exit_msg) == 0)
+            note_status(c, &exit_msg);
+        return 0;
+    case PHX_MSG_LEFTOVER:
+        if (phx_msg_get_leftover(msg->body, msg->size, &leftover) < 0)
+            return 0;
+        snprintf(c->text, sizeof c->text, "%s", leftover.command);
+        *out = (struct phx_event){.kind = PHX_EVENT_LEFTOVER,
+                                  .number = -1,
+                                  .pid = (int32_t)leftover.pid,
+                                  .status = leftover.ended,
+                                  .text = c->text};
+        return 1;
+    default:
+        outlaw(&c->guard, &c->guard_watch);
+        return 0;
+    }
+}
+
+static int guard_next(struct phx_controller *c, struct phx_event *out)
+{
+    struct phx_message msg;
+    while (phx_channel_next(&c->guard, &msg)) {
+        if (guard_message(c, &msg, out))
+            return 1;
+    }
+    if (c->guard_gone && !c->guard_told) {
+        c->guard_told = 1;
+        *out = (struct phx_event){.kind = PHX_EVENT_GUARD_DOWN, .number = -1};
+        return 1;
+    }
+    return 0;
+}
+
+/* ---- the zygote ---- */
+
+static int add_item(void *context, const char *node_id, size_t node_id_size, const char *group,
+                    size_t group_size)
+{
+    return phx_collection_add(context, node_id, node_id_size, group, group_size);
+}
+
+static int same_collection(const struct phx_collection *a, const struct phx_collection *b)
+{
+    if (phx_collection_count(a) != phx_collection_count(b))
+        return 0;
+    for (uint32_t i = 0; i < phx_collection_count(a); i++) {
+        size_t a_size, b_size;
+        const char *a_id = phx_collection_node_id(a, i, &a_size);
+        const char *b_id = phx_collection_node_id(b, i, &b_size);
+        if (a_size != b_size || memcmp(a_id, b_id, a_size) != 0)
+            return 0;
+    }
+    return 1;
+}
+
+/* The first zygote's collection is the run's. A later one must have collected the same, or it
+ * cannot replace it: positions in the run queue would mean other tests. */
+static int collected(struct phx_controller *c, struct phx_zygote_peer *zygote,
+                     struct phx_event *out)
+{
+    if (zygote->generation > 1) {
+        if (!same_collection(&c->collection, &zygote->collected)) {
+            snprintf(c->text, sizeof c->text,
+                     "the tests collected anew are not those that this run began with");
+            outlaw(&zygote->channel, &zygote->watch);
+            return 0;
+        }
+        zygote->state = PHX_ZYGOTE_COLLECTED;
+        phx_controller_send_requests(c);
+        return 0;
+    }
+    c->collection = zygote->collected;
+    phx_collection_init(&zygote->collected);
+    zygote->state = PHX_ZYGOTE_COLLECTED;
+    *out = (struct phx_event){
+        .kind = PHX_EVENT_COLLECTED, .number = -1, .count = phx_collection_count(&c->collection)};
+    return 1;
+}
+
+static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
+                  const struct phx_message *msg, struct phx_event *out)
+{
+    struct phx_msg_forked forked_msg;
+    int fds[5];
+    if (phx_msg_get_forked(msg->body, msg->size, &forked_msg) < 0 ||
+        phx_inbox_take_fds(&zygote->channel.in, fds, 5) < 0)
+        return PHX_E_PROTO;
+    struct phx_member *member =
+        forked_msg.number < c->members_max ? c->members[forked_msg.number] : NULL;
+    if (!member || member->state != PHX_MEMBER_ASKED) {
+        for (int i = 0; i < 5; i++)
+            phx_fd_close(&fds[i]);
+        return PHX_E_PROTO;
+    }
+    phx_controller_drop_request(c, forked_msg.number);
+    int status = phx_member_up(member, &c->loop, (pid_t)forked_msg.pid, fds, on_member_bytes,
+                               on_member_gone);
+    if (status < 0)
+        return status;
+    struct phx_buf group;
+    phx_buf_init(&group);
+    if (phx_msg_put_number(&group, forked_msg.pid) == 0)
+        phx_channel_send(&c->guard, PHX_MSG_GROUP, phx_buf_head(&group), phx_buf_size(&group),
+                         NULL, 0);
+    phx_buf_fini(&group);
+    *out = (struct phx_event){.kind = PHX_EVENT_WORKER_UP,
+                              .number = (int32_t)forked_msg.number,
+                              .pid = (int32_t)forked_msg.pid};
+    return 1;
+}
+
+static int fork_failed(struct phx_controller *c, uint32_t number, struct phx_event *out)
+{
+    struct phx_member *member = number < c->members_max ? c->members[number] : NULL;
+    if (!member || member->state != PHX_MEMBER_ASKED)
+        return PHX_E_PROTO;
+    phx_controller_drop_request(c, number);
+    phx_member_down(member);
+    c->nactive--;
+    struct phx_runq_view view;
+    phx_runq_bury(&c->queue, number, &view);
+    *out = (struct phx_event){
+        .kind = PHX_EVENT_FORK_FAILED, .number = (int32_t)number, .text = c->text};
+    return 1;
+}
+
+/* Returns 1 with an event, 0 without, or a negative code for what is no protocol. */
+static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygote,
+                          const struct phx_message *msg, struct phx_event *out)
+{
+    struct phx_msg_exit exit_msg;
+    struct phx_msg_text text;
+    int status;
+    switch (msg->type) {
+    case PHX_MSG_HELLO:
+        return hello_is_ours(msg) ? 0 : PHX_E_VERSION;
+    case PHX_MSG_ITEMS:
+        status = phx_msg_each_item(msg->body, msg->size, add_item, &zygote->collected);
+        if (status < 0 || zygote->generation > 1)
+            return status;
+        break;
+    case PHX_MSG_COLLECTED:
+        return collected(c, zygote, out);
+    case PHX_MSG_FORKED:
+        return forked(c, zygote, msg, out);
+    case PHX_MSG_FORK_FAILED:
+        status = phx_msg_get_text(msg->body, msg->size, &text);
+        if (status < 0)
+            return status;
+        snprintf(c->text, sizeof c->text, "%s", text.text);
+        return fork_failed(c, (uint32_t)text.number, out);
+    case PHX_MSG_EXITED:
+        status = phx_msg_get_exit(msg->body, msg->size, &exit_msg);
+        if (status == 0)
+            note_status(c, &exit_msg);
+        return status;
+    default:
+        break;
+    }
+    if (zygote->generation > 1)
+        return 0; /* its collection was reported when the first one made it */
+    message_event(out, -1, msg);
+    return 1;
+}
+
+/* A zygote that died before it had collected: there is no run, or no replacement. */
+static int zygote_down(struct phx_controller *c, struct phx_event *out)
+{
+    struct phx_zygote_peer *zygote = c->zygote;
+    int had_collected = zygote->state == PHX_ZYGOTE_COLLECTED;
+    zygote->state = PHX_ZYGOTE_GONE;
+    phx_log(PHX_LOG_INFO, "event=zygote-down generation=%d status=%d", zygote->generation,
+            zygote->has_status ? zygote->status : -1);
+    if (zygote->generation == 1 && !had_collected) {
+        if (c->zygote_told)
+            return 0;
+        c->zygote_told = 1;
+        *out = (struct phx_event){.kind = PHX_EVENT_ZYGOTE_DOWN,
+                                  .number = -1,
+                                  .has_status = zygote->has_status,
+                                  .status = zygote->status,
+                                  .text = c->text[0] ? c->text : NULL};
+        return 1;
+    }
+    for (struct phx_request *request = c->requests; request; request = request->next)
+        request->sent = 0;
+    /* One that had collected died between runs of its loop: start another. One that died on the way
+     * will not do better the next time. */
+    if (c->requests && had_collected && !c->stopping && zygote->generation < RESPAWN_MAX &&
+        phx_controller_spawn_zygote(c, NULL) == 0)
+        return 0;
+    return 0;
+}
+
+static int zygote_next(struct phx_controller *c, struct phx_event *out)
+{
+    struct phx_zygote_peer *zygote = c->zygote;
+    struct phx_message msg;
+    if (zygote->state == PHX_ZYGOTE_GONE) {
+        /* Nobody is left to make these. */
+        if (!c->requests)
+            return 0;
+        if (!c->text[0])
+            snprintf(c->text, sizeof c->text, "the zygote died");
+        return fork_failed(c, c->requests->number, out) == 1;
+    }
+    for (;;) {
+        while (phx_channel_next(&zygote->channel, &msg)) {
+            int status = zygote_message(c, zygote, &msg, out);
+            if (status == 1)
+                return 1;
+            if (status < 0)
+                outlaw(&zygote->channel, &zygote->watch);
+        }
+        if (!zygote->has_watch || !zygote->watch.gone)
+            return 0;
+        if (zygote->channel.ended)
+            break;
+        phx_channel_drain(&zygote->channel);
+    }
+    /* The guard reaps it; its word comes a moment after the death. */
+    if (!zygote->has_status && !c->guard_gone && !zygote->status_deadline)
+        zygote->status_deadline = phx_clock_now() + STATUS_PATIENCE;
+    if (!zygote->has_status && !c->guard_gone && phx_clock_now() < zygote->status_deadline)
+        return 0;
+    return zygote_down(c, out);
+}
+
+/* ---- workers ---- */
+
+void phx_controller_reject(struct phx_controller *c, int32_t number)
+{
+    if (number < 0)
+        outlaw(&c->zygote->channel, &c->zygote->watch);
+    else if ((uint32_t)number < c->members_max && c->members[number])
+        outlaw(&c->members[number]->channel, &c->members[number]->watch);
+}
+
+static void release_told(struct phx_controller *c)
+{
+    if (!c->told)
+        return;
+    for (int i = 0; i < PHX_TEXT_COUNT; i++)
+        phx_fd_close(&c->told->texts[i]);
+    c->told = NULL;
+}
+
+static void worker_down(struct phx_controller *c, struct phx_member *member, struct phx_event *out)
+{
+    struct phx_runq_view view;
+    int corrupt = phx_runq_bury(&c->queue, member->number, &view);
+    int64_t replacement = PHX_RUNQ_NONE;
+    c->nactive--;
+    c->ended_at = phx_clock_now();
+    if (!member->finished && !c->stopping && c->restarts_left != 0 &&
+        c->next_number < c->members_max) {
+        c->restarts_left -= c->restarts_left > 0;
+        replacement = c->next_number++;
+    }
+    const char *text = NULL;
+    if (corrupt < 0)
+        text = phx_err_text(corrupt);
+    else if (member->channel.error < 0 && !member->finished)
+        text = phx_err_text(member->channel.error);
+    else if (member->overdue)
+        text = "it did not leave after its session had ended, and was killed";
+    int64_t test = PHX_RUNQ_NONE;
+    if (view.running != PHX_RUNQ_NONE)
+        test = phx_runq_test(&c->queue, (uint32_t)view.running);
+    if (test >= phx_collection_count(&c->collection))
+        test = PHX_RUNQ_NONE; /* a damaged region names nobody */
+    phx_log(PHX_LOG_INFO, "event=worker-down worker=gw%u finished=%d status=%d test=%lld",
+            member->number, member->finished, member->has_status ? member->status : -1,
+            (long long)test);
+    *out = (struct phx_event){.kind = PHX_EVENT_WORKER_DOWN,
+                              .number = (int32_t)member->number,
+                              .has_status = member->has_status,
+                              .status = member->status,
+                              .finished = member->finished,
+                              .test = test,
+                              .phase = view.phase,
+                              .replacement = replacement,
+                              .text = text};
+    phx_member_down(member);
+    c->told = member;
+}
+
+/* Returns 1 with an event, 0 when nothing can be said of this member for now. */
+static int member_next(struct phx_controller *c, struct phx_member *member, struct phx_event *out)
+{
+    struct phx_message msg;
+    if (member->state != PHX_MEMBER_UP)
+        return 0;
+    for (;;) {
+        while (phx_channel_next(&member->channel, &msg)) {
+            if (msg.type == PHX_MSG_HELLO) {
+                if (!hello_is_ours(&msg))
+                    outlaw(&member->channel, &member->watch);
+                continue;
+            }
+            if (msg.type == PHX_MSG_FINISHED) {
+                member->finished = 1;
+                member->finished_at = phx_clock_now();
+            }
+            message_event(out, (int32_t)member->number, &msg);
+            return 1;
+        }
+        if (member->channel.error < 0 && !member->watch.gone)
+            outlaw(&member->channel, &member->watch);
+        if (!member->watch.gone)
+            return 0;
+        if (member->channel.ended)
+            break;
+        phx_channel_drain(&member->channel);
+    }
+    if (!member->has_status && phx_clock_now() - member->gone_at < STATUS_PATIENCE)
+        return 0; /* note_status or the deadline brings it back */
+    worker_down(c, member, out);
+    return 1;
+}
+
+/* Looks again at those who are dead without a status, and ends those who do not leave. */
+static void mark_overdue(struct phx_controller *c)
+{
+    phx_ns now = phx_clock_now();
+    for (uint32_t i = 0; i < c->members_max; i++) {
+        struct phx_member *member = c->members[i];
+        if (!member || member->state != PHX_MEMBER_UP)
+            continue;
+        if (member->gone_at && now - member->gone_at >= STATUS_PATIENCE)
+            phx_controller_mark_ready(member);
+        if (member->finished && !member->gone_at && !member->overdue &&
+            now - member->finished_at >= EXIT_PATIENCE) {
+            member->overdue = 1;
+            phx_watch_signal(&member->watch, SIGKILL, 1);
+        }
+    }
+}
+
+int phx_controller_next(struct phx_controller *c, struct phx_event *out)
+{
+    release_told(c);
+    if (guard_next(c, out) || zygote_next(c, out))
+        return 1;
+    while (c->ready_head) {
+        struct phx_member *member = c->ready_head;
+        if (member_next(c, member, out))
+            return 1; /* it stays at the head: more may follow */
+        c->ready_head = member->next_ready;
+        if (!c->ready_head)
+            c->ready_tail = NULL;
+        member->is_ready = 0;
+    }
+    mark_overdue(c);
+    return 0;
+}

@@ -1,0 +1,57 @@
+/* A worker as its controller sees it: a channel, a watch, the memfds with its last words, and what
+ * is known about its end. Used by role/controller.c only.
+ *
+ * Runs in the controller, in the loop's thread. */
+#ifndef PHX_ROLE_MEMBER_H
+#define PHX_ROLE_MEMBER_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "net/channel.h"
+#include "net/watch.h"
+
+enum phx_member_state {
+    PHX_MEMBER_ASKED, /* a fork was asked for */
+    PHX_MEMBER_UP,    /* forked; channel and watch are open */
+    PHX_MEMBER_DOWN,  /* gone, its channel drained, its estate settled */
+};
+
+enum phx_member_text { PHX_TEXT_OUT, PHX_TEXT_ERR, PHX_TEXT_FAULTS, PHX_TEXT_COUNT };
+
+struct phx_member {
+    struct phx_channel channel; /* first: the loop's callbacks hand it back */
+    struct phx_watch watch;
+    struct phx_controller *controller; /* borrowed */
+    uint32_t number;
+    enum phx_member_state state;
+    int has_status; /* `status` is known */
+    int status;     /* as of waitpid */
+    int finished;   /* its session ended in good order: FINISHED came */
+    int overdue;    /* it finished, did not leave, and was ended */
+    phx_ns finished_at;
+    phx_ns gone_at;            /* when its watch fired; 0 while it lives */
+    int texts[PHX_TEXT_COUNT]; /* memfds, owned; -1 when closed */
+    int is_ready;              /* in the controller's list of members to look at */
+    struct phx_member *next_ready;
+};
+
+/* A new member in state ASKED. NULL when out of memory. */
+struct phx_member *phx_member_new(struct phx_controller *controller, uint32_t number);
+
+/* Takes over what FORKED brought: pidfd, channel and three memfds (all taken, also on failure). */
+int phx_member_up(struct phx_member *member, uv_loop_t *loop, pid_t pid, const int fds[5],
+                  void (*on_bytes)(struct phx_channel *), void (*on_gone)(struct phx_watch *));
+
+/* Closes channel and watch; the memfds stay readable until phx_member_free. */
+void phx_member_down(struct phx_member *member);
+
+/* Reads the last `max` bytes of a memfd. Returns their number (0 when there is nothing to read),
+ * the bytes in `out`. */
+size_t phx_member_last_words(const struct phx_member *member, enum phx_member_text which, char *out,
+                             size_t max);
+
+/* Frees the memory and the memfds; the loop has closed its handles, or never opened them. */
+void phx_member_free(struct phx_member *member);
+
+#endif

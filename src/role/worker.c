@@ -1,0 +1,169 @@
+#include "role/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "os/shm.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
+
+/* A steal takes a microsecond; a thief that was preempted, some milliseconds; a dead one, until the
+ * controller has seen it. */
+#define CLAIM_PATIENCE (500 * PHX_MS)
+#define CLAIM_PAUSE (50 * (phx_ns)1000)
+
+static struct phx_worker *armed_worker; /* of this process; for the fork handler */
+
+/* Runs in every child of a worker, between fork and whatever comes next: async-signal-safe. */
+static void disarm_in_child(void)
+{
+    if (!armed_worker)
+        return;
+    armed_worker->armed = 0;
+    armed_worker->mem = NULL; /* MADV_DONTFORK: it is not mapped here */
+    phx_fd_close(&armed_worker->channel);
+    armed_worker = NULL;
+}
+
+static int say_hello(int channel, uint32_t number)
+{
+    struct phx_msg_hello hello = {.version = PHX_PROTOCOL_VERSION, .pid = (uint32_t)getpid()};
+    snprintf(hello.role, sizeof hello.role, "gw%u", number);
+    struct phx_buf body;
+    phx_buf_init(&body);
+    int status = phx_msg_put_hello(&body, &hello);
+    if (status == 0)
+        status = phx_frame_write(channel, PHX_MSG_HELLO, phx_buf_head(&body), phx_buf_size(&body),
+                                 NULL, 0);
+    phx_buf_fini(&body);
+    return status;
+}
+
+int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int queue_fd,
+                   struct phx_err *err)
+{
+    static int handler_registered;
+    char role[16];
+    snprintf(role, sizeof role, "gw%u", number);
+    phx_log_role(role);
+    if (!handler_registered) {
+        int status = pthread_atfork(NULL, NULL, disarm_in_child);
+        if (status != 0)
+            return phx_err_set(err, -status, "cannot register a fork handler");
+        handler_registered = 1;
+    }
+    void *mem;
+    size_t size;
+    struct phx_runq queue;
+    int status = phx_shm_map(queue_fd, 1, &mem, &size, err);
+    if (status < 0)
+        return status;
+    status = phx_runq_attach(&queue, mem, size, err);
+    if (status == 0)
+        status = say_hello(channel, number);
+    if (status < 0) {
+        phx_shm_unmap(mem, size);
+        return status;
+    }
+    *worker = (struct phx_worker){.number = number,
+                                  .armed = 1,
+                                  .channel = channel,
+                                  .queue = queue,
+                                  .mem = mem,
+                                  .mem_size = size,
+                                  .claimed = PHX_RUNQ_NONE,
+                                  .running = PHX_RUNQ_NONE};
+    armed_worker = worker;
+    phx_runq_join(&worker->queue, number);
+    phx_log(PHX_LOG_INFO, "event=join");
+    return 0;
+}
+
+int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    if (worker->claimed != PHX_RUNQ_NONE)
+        return PHX_E_STATE;
+    uint32_t pos;
+    phx_ns start = 0;
+    int status;
+    while ((status = phx_runq_claim(&worker->queue, worker->number, &pos)) == -EAGAIN) {
+        phx_ns now = phx_clock_now();
+        if (start == 0)
+            start = now;
+        else if (now - start > CLAIM_PATIENCE)
+            return 0;
+        phx_clock_sleep(CLAIM_PAUSE);
+    }
+    if (status != 1)
+        return status;
+    uint32_t test = phx_runq_test(&worker->queue, pos);
+    if (test >= worker->queue.ntests)
+        return PHX_E_CORRUPT;
+    worker->claimed = pos;
+    *out_test = test;
+    phx_log(PHX_LOG_DEBUG, "event=claim position=%u test=%u", pos, test);
+    return 1;
+}
+
+int phx_worker_start(struct phx_worker *worker)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    if (worker->claimed == PHX_RUNQ_NONE || worker->running != PHX_RUNQ_NONE)
+        return PHX_E_STATE;
+    phx_runq_start(&worker->queue, worker->number, (uint32_t)worker->claimed, phx_clock_now());
+    worker->running = worker->claimed;
+    worker->claimed = PHX_RUNQ_NONE;
+    return 0;
+}
+
+int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    phx_runq_phase(&worker->queue, worker->number, phase, phx_clock_now());
+    return 0;
+}
+
+int phx_worker_end(struct phx_worker *worker)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    if (worker->running == PHX_RUNQ_NONE)
+        return PHX_E_STATE;
+    phx_runq_end(&worker->queue, worker->number, (uint32_t)worker->running, phx_clock_now());
+    worker->running = PHX_RUNQ_NONE;
+    return 0;
+}
+
+int phx_worker_unclaim(struct phx_worker *worker)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    if (worker->claimed != PHX_RUNQ_NONE)
+        phx_runq_unclaim(&worker->queue, worker->number, (uint32_t)worker->claimed);
+    worker->claimed = PHX_RUNQ_NONE;
+    return 0;
+}
+
+int phx_worker_send(struct phx_worker *worker, uint16_t type, const void *body, size_t size)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    return phx_frame_write(worker->channel, type, body, size, NULL, 0);
+}
+
+int phx_worker_close_queue(struct phx_worker *worker)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    phx_runq_close(&worker->queue);
+    return 0;
+}

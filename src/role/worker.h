@@ -1,0 +1,53 @@
+/* The worker's side of the engine: one channel to the controller and the run queue.
+ *
+ * Runs in a worker only, after the fork, in its main thread. A worker's own children are not
+ * workers: the run queue is not mapped in them (MADV_DONTFORK), and a pthread_atfork handler closes
+ * the channel and disarms the struct, so every call here returns PHX_E_STRAY in such a child. */
+#ifndef PHX_ROLE_WORKER_H
+#define PHX_ROLE_WORKER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "queue/runq.h"
+
+struct phx_worker {
+    uint32_t number;
+    int armed;   /* 0 before phx_worker_arm, and in the children of a worker */
+    int channel; /* owned */
+    struct phx_runq queue;
+    void *mem; /* the mapped region, owned */
+    size_t mem_size;
+    int64_t claimed; /* position claimed and not started, or PHX_RUNQ_NONE */
+    int64_t running; /* position started and not ended, or PHX_RUNQ_NONE */
+};
+
+/* Makes this process worker `number`: maps the run queue (`queue_fd` stays the caller's), says
+ * hello on `channel` (taken on success) and joins. There is one worker per process; `worker` must
+ * stay where it is until the process ends. Returns 0 or a negative code. */
+int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int queue_fd,
+                   struct phx_err *err);
+
+/* Claims the next test. Never waits for work; while another worker's steal is under way it pauses
+ * for microseconds, in all at most CLAIM_PATIENCE, then gives up as if nothing were left: whoever
+ * holds the rest will claim it. Returns 1 and the test's index in the collected list, 0 nothing
+ * left, PHX_E_STRAY, PHX_E_STATE. */
+int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test);
+
+/* The claimed test starts. / enters a phase. / has ended, its reports being written. */
+int phx_worker_start(struct phx_worker *worker);
+int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase);
+int phx_worker_end(struct phx_worker *worker);
+
+/* Gives a claimed test back that will not be started. Fine when none is claimed. */
+int phx_worker_unclaim(struct phx_worker *worker);
+
+/* Writes a message to the controller, waiting for it. Returns 0, PHX_E_STRAY, -EPIPE or another
+ * code. */
+int phx_worker_send(struct phx_worker *worker, uint16_t type, const void *body, size_t size);
+
+/* Nobody claims a test any more (-x). */
+int phx_worker_close_queue(struct phx_worker *worker);
+
+#endif

@@ -1,0 +1,125 @@
+#include "sched/collection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "queue/plan.h"
+
+enum {
+    FIRST_TESTS = 256,
+    CHUNK_BYTES = 256 * 1024, /* the tail of a chunk is lost: little against its size */
+};
+
+#define NO_GROUP UINT32_MAX
+
+struct phx_collection_test {
+    const char *text;    /* node id, NUL, group, NUL; in a chunk */
+    uint32_t size;       /* bytes of the node id */
+    uint32_t group_size; /* bytes of the group, or NO_GROUP */
+};
+
+struct phx_collection_chunk {
+    struct phx_collection_chunk *next;
+    size_t used, capacity; /* bytes of text */
+    char text[];
+};
+
+void phx_collection_init(struct phx_collection *c)
+{
+    *c = (struct phx_collection){0};
+}
+
+void phx_collection_fini(struct phx_collection *c)
+{
+    while (c->chunks) {
+        struct phx_collection_chunk *next = c->chunks->next;
+        free(c->chunks);
+        c->chunks = next;
+    }
+    free(c->tests);
+    phx_collection_init(c);
+}
+
+static int reserve_test(struct phx_collection *c)
+{
+    if (c->count < c->capacity)
+        return 0;
+    if (c->count >= PHX_PLAN_TESTS_MAX)
+        return PHX_E_TOOBIG;
+    /* By half, not by doubling: the slack counts against the bytes per test. */
+    uint32_t capacity = c->capacity ? c->capacity + c->capacity / 2 : FIRST_TESTS;
+    struct phx_collection_test *tests = realloc(c->tests, capacity * sizeof *tests);
+    if (!tests)
+        return -ENOMEM;
+    c->tests = tests;
+    c->capacity = capacity;
+    return 0;
+}
+
+/* Room for `size` bytes in the chunk at the head of the list, or NULL. */
+static char *reserve_text(struct phx_collection *c, size_t size)
+{
+    if (!c->chunks || c->chunks->capacity - c->chunks->used < size) {
+        size_t capacity = size > CHUNK_BYTES ? size : CHUNK_BYTES;
+        struct phx_collection_chunk *chunk = malloc(sizeof *chunk + capacity);
+        if (!chunk)
+            return NULL;
+        *chunk = (struct phx_collection_chunk){.next = c->chunks, .capacity = capacity};
+        c->chunks = chunk;
+    }
+    return c->chunks->text + c->chunks->used;
+}
+
+static char *append(char *at, const char *bytes, size_t size)
+{
+    if (size > 0)
+        memcpy(at, bytes, size);
+    at[size] = '\0';
+    return at + size + 1;
+}
+
+int phx_collection_add(struct phx_collection *c, const char *node_id, size_t size,
+                       const char *group, size_t group_size)
+{
+    if (size >= UINT32_MAX || (group && group_size >= NO_GROUP))
+        return PHX_E_TOOBIG;
+    int status = reserve_test(c);
+    if (status < 0)
+        return status;
+    size_t needed = size + 1 + (group ? group_size + 1 : 0);
+    char *text = reserve_text(c, needed);
+    if (!text)
+        return -ENOMEM;
+    char *end = append(text, node_id, size);
+    if (group)
+        end = append(end, group, group_size);
+    assert((size_t)(end - text) == needed);
+    c->chunks->used += needed;
+    c->tests[c->count++] =
+        (struct phx_collection_test){.text = text,
+                                     .size = (uint32_t)size,
+                                     .group_size = group ? (uint32_t)group_size : NO_GROUP};
+    return 0;
+}
+
+const char *phx_collection_node_id(const struct phx_collection *c, uint32_t test, size_t *out_size)
+{
+    assert(test < c->count);
+    if (out_size)
+        *out_size = c->tests[test].size;
+    return c->tests[test].text;
+}
+
+const char *phx_collection_group(const struct phx_collection *c, uint32_t test, size_t *out_size)
+{
+    assert(test < c->count);
+    const struct phx_collection_test *entry = &c->tests[test];
+    if (entry->group_size == NO_GROUP)
+        return NULL;
+    if (out_size)
+        *out_size = entry->group_size;
+    return entry->text + entry->size + 1;
+}

@@ -1,0 +1,44 @@
+/* What was collected: the node id and group of every test, in collection order.
+ *
+ * Built test by test while the items arrive. Texts lie in chunks that never move, so a million
+ * tests cost their text and some 20 bytes each, and pointers into it stay valid.
+ *
+ * Runs in the controller; plain memory. */
+#ifndef PHX_SCHED_COLLECTION_H
+#define PHX_SCHED_COLLECTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct phx_collection {
+    struct phx_collection_test *tests; /* owned, [count] */
+    uint32_t count;
+    uint32_t capacity;                   /* tests allocated */
+    struct phx_collection_chunk *chunks; /* owned list; the head is the one being filled */
+};
+
+void phx_collection_init(struct phx_collection *c);
+void phx_collection_fini(struct phx_collection *c);
+
+/* Appends one test.
+ * node_id  copied; any bytes
+ * group    copied; its xdist_group, or NULL if it has none ("" is a group)
+ * Returns  0, -ENOMEM, or PHX_E_TOOBIG for more than PHX_PLAN_TESTS_MAX tests or 4 GiB of text for
+ *          one of them. On failure the collection is as before. */
+int phx_collection_add(struct phx_collection *c, const char *node_id, size_t size,
+                       const char *group, size_t group_size);
+
+static inline uint32_t phx_collection_count(const struct phx_collection *c)
+{
+    return c->count;
+}
+
+/* The node id of a test (`test` < count). Borrowed until fini; a NUL follows the last byte.
+ * out_size  may be NULL */
+const char *phx_collection_node_id(const struct phx_collection *c, uint32_t test, size_t *out_size);
+
+/* The group of a test, or NULL if it has none. Borrowed until fini; a NUL follows the last byte.
+ * out_size  may be NULL */
+const char *phx_collection_group(const struct phx_collection *c, uint32_t test, size_t *out_size);
+
+#endif

@@ -1,0 +1,466 @@
+/* The planner against a slow, obvious model, and against what a plan promises. */
+#include "sched/planner.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "memory_limit.h"
+
+#include "harness.h"
+
+/* As ck_assert, which writes to its parent each time: too slow for millions of checks. */
+#define must(condition)                                                                            \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg("not so: %s", #condition);                                                \
+    } while (0)
+
+enum { MODEL_MAX = 80 }; /* tests and workers of the model */
+
+/* ---- random suites ---- */
+
+static uint64_t random_state = 1;
+
+static uint32_t random_below(uint32_t bound)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((random_state >> 33) % bound);
+}
+
+struct suite {
+    struct phx_collection tests;
+    uint32_t cost_us[MODEL_MAX];
+    struct phx_planner_options options;
+};
+
+static void random_suite(struct suite *s)
+{
+    phx_collection_init(&s->tests);
+    uint32_t count = random_below(MODEL_MAX + 1), files = 1 + random_below(12);
+    uint32_t spread = random_below(3) ? 20 : 100000;
+    for (uint32_t i = 0; i < count; i++) {
+        char id[64], group[8];
+        size_t id_size = (size_t)snprintf(id, sizeof id, "%u.py::%st%u[::%u]", random_below(files),
+                                          random_below(2) ? "C::" : "", i, random_below(3));
+        size_t group_size = (size_t)snprintf(group, sizeof group, "%u", random_below(files));
+        int grouped = (int)random_below(2);
+        must(phx_collection_add(&s->tests, id, id_size, grouped ? group : NULL, group_size) == 0);
+        s->cost_us[i] = random_below(spread);
+    }
+    s->options = (struct phx_planner_options){.dist = (enum phx_dist)random_below(5),
+                                              .nworkers = 1 + random_below(MODEL_MAX),
+                                              .reorder = (int)random_below(2),
+                                              .cost_us = random_below(2) ? s->cost_us : NULL};
+    if (random_below(2))
+        s->options.nworkers = 1 + random_below(6);
+}
+
+/* ---- the model: plain loops over everything ---- */
+
+struct model {
+    uint32_t nunits;
+    uint32_t unit_of[MODEL_MAX];  /* of a test; numbered by the unit's first test */
+    uint64_t cost[MODEL_MAX];     /* of a unit */
+    uint32_t sequence[MODEL_MAX]; /* units in the order of dealing */
+    uint32_t owner[MODEL_MAX];    /* span of a unit */
+    uint64_t load[MODEL_MAX];     /* of a span */
+};
+
+static uint32_t model_cost(const struct suite *s, uint32_t test)
+{
+    return s->options.cost_us && s->cost_us[test] ? s->cost_us[test] : 1;
+}
+
+static int model_together(const struct suite *s, uint32_t a, uint32_t b)
+{
+    const char *id_a = phx_collection_node_id(&s->tests, a, NULL);
+    const char *id_b = phx_collection_node_id(&s->tests, b, NULL);
+    const char *group_a = phx_collection_group(&s->tests, a, NULL);
+    const char *group_b = phx_collection_group(&s->tests, b, NULL);
+    int file_a, file_b;
+    must(sscanf(id_a, "%d.py", &file_a) + sscanf(id_b, "%d.py", &file_b) == 2);
+    int class_a = strstr(id_a, "::C::") != NULL, class_b = strstr(id_b, "::C::") != NULL;
+    switch (s->options.dist) {
+    case PHX_DIST_LOADSCOPE:
+        return file_a == file_b && class_a == class_b;
+    case PHX_DIST_LOADFILE:
+        return file_a == file_b;
+    case PHX_DIST_LOADGROUP:
+        return group_a && group_b && strcmp(group_a, group_b) == 0;
+    case PHX_DIST_LOAD:
+    case PHX_DIST_WORKSTEAL:
+        break;
+    }
+    return 0;
+}
+
+static void model_units(struct model *m, const struct suite *s)
+{
+    for (uint32_t test = 0; test < phx_collection_count(&s->tests); test++) {
+        uint32_t same = 0;
+        while (same < test && !model_together(s, same, test))
+            same++;
+        m->unit_of[test] = same < test ? m->unit_of[same] : m->nunits++;
+        m->cost[m->unit_of[test]] += model_cost(s, test);
+    }
+    for (uint32_t unit = 0; unit < m->nunits; unit++)
+        m->sequence[unit] = unit;
+}
+
+/* A stable bubble sort, dearest first. */
+static void model_sort(struct model *m)
+{
+    for (uint32_t round = 0; round < m->nunits; round++) {
+        for (uint32_t i = 1; i < m->nunits; i++) {
+            uint32_t left = m->sequence[i - 1], right = m->sequence[i];
+            if (m->cost[left] < m->cost[right]) {
+                m->sequence[i - 1] = right;
+                m->sequence[i] = left;
+            }
+        }
+    }
+}
+
+static void model_deal(struct model *m, uint32_t nspans)
+{
+    for (uint32_t i = 0; i < m->nunits; i++) {
+        uint32_t least = 0;
+        for (uint32_t span = 1; span < nspans; span++)
+            if (m->load[span] < m->load[least])
+                least = span;
+        m->owner[m->sequence[i]] = least;
+        m->load[least] += m->cost[m->sequence[i]];
+    }
+}
+
+static void model_cut(struct model *m, uint32_t nspans)
+{
+    uint32_t unit = 0;
+    for (uint32_t span = 0; span < nspans; span++) {
+        uint64_t left = 0;
+        for (uint32_t rest = unit; rest < m->nunits; rest++)
+            left += m->cost[rest];
+        uint32_t others = nspans - span - 1;
+        for (uint32_t taken = 0; unit < m->nunits; taken++) {
+            int full = m->load[span] * (others + 1) >= left;
+            int needed_by_others = m->nunits - unit <= others;
+            if (taken > 0 && (full || needed_by_others))
+                break;
+            m->load[span] += m->cost[unit];
+            m->owner[unit++] = span;
+        }
+    }
+}
+
+/* ---- a plan against the model ---- */
+
+static void check_plan(const struct phx_plan *plan, const struct suite *s, const struct model *m)
+{
+    uint32_t position = 0;
+    must(plan->ntests == phx_collection_count(&s->tests));
+    must(plan->nspans == s->options.nworkers);
+    must(plan->keep_first_unit == (s->options.dist >= PHX_DIST_LOADSCOPE));
+    for (uint32_t span = 0; span < plan->nspans; span++) {
+        must(plan->spans[span].lo == position);
+        for (uint32_t i = 0; i < m->nunits; i++) {
+            uint32_t unit = m->sequence[i];
+            uint32_t number = position < plan->ntests ? plan->unit[position] : 0;
+            if (m->owner[unit] == span && position > 0)
+                must(plan->unit[position - 1] != number);
+            for (uint32_t test = 0; m->owner[unit] == span && test < plan->ntests; test++) {
+                if (m->unit_of[test] != unit)
+                    continue;
+                must(position < plan->ntests);
+                must(plan->order[position] == test);
+                must(plan->unit[position] == number);
+                must(plan->cost_us[position] == model_cost(s, test));
+                position++;
+            }
+        }
+        must(plan->spans[span].hi == position);
+    }
+    must(position == plan->ntests);
+}
+
+/* What a plan promises, read from the plan alone. */
+static void check_promises(const struct phx_plan *plan, const struct model *m)
+{
+    unsigned char seen[MODEL_MAX] = {0}, ended[MODEL_MAX] = {0};
+    uint64_t total = 0, dearest = 0;
+    uint32_t nfilled = 0;
+    for (uint32_t i = 0; i < plan->ntests; i++) {
+        must(plan->order[i] < plan->ntests);
+        must(seen[plan->order[i]]++ == 0); /* a permutation */
+        must(plan->unit[i] < MODEL_MAX);
+        if (i > 0 && plan->unit[i] != plan->unit[i - 1])
+            ended[plan->unit[i - 1]] = 1;
+        must(ended[plan->unit[i]] == 0); /* units are adjacent */
+        total += plan->cost_us[i];
+    }
+    for (uint32_t unit = 0; unit < m->nunits; unit++)
+        if (m->cost[unit] > dearest)
+            dearest = m->cost[unit];
+    for (uint32_t span = 0; span < plan->nspans; span++) {
+        uint32_t lo = plan->spans[span].lo, hi = plan->spans[span].hi;
+        uint64_t load = 0;
+        must(lo <= hi);
+        if (lo > 0 && lo < hi) /* cut at a unit boundary */
+            must(plan->unit[lo - 1] != plan->unit[lo]);
+        for (uint32_t i = lo; i < hi; i++)
+            load += plan->cost_us[i];
+        must(load * plan->nspans <= total + dearest * plan->nspans);
+        must(lo < hi || nfilled == m->nunits); /* none empty unless there are too few units */
+        nfilled += lo < hi;
+    }
+    must(nfilled == (m->nunits < plan->nspans ? m->nunits : plan->nspans));
+}
+
+START_TEST(plans_are_those_of_the_model)
+{
+    for (int round = 0; round < 6000; round++) {
+        struct suite s;
+        random_suite(&s);
+        struct model m = {0};
+        model_units(&m, &s);
+        if (s.options.dist < PHX_DIST_LOADSCOPE) {
+            model_cut(&m, s.options.nworkers);
+        } else {
+            if (s.options.reorder)
+                model_sort(&m);
+            model_deal(&m, s.options.nworkers);
+        }
+        struct phx_plan plan;
+        ck_assert_int_eq(phx_planner_make(&plan, &s.tests, &s.options), 0);
+        check_plan(&plan, &s, &m);
+        check_promises(&plan, &m);
+        phx_plan_fini(&plan);
+        phx_collection_fini(&s.tests);
+    }
+}
+END_TEST
+
+/* ---- how good the plans are ---- */
+
+/* The least makespan there is, by trying every owner for every unit. */
+static uint64_t best_makespan(const uint32_t *cost, uint32_t count, uint64_t *load, uint32_t nspans,
+                              uint64_t best)
+{
+    uint64_t most = 0;
+    for (uint32_t span = 0; span < nspans; span++)
+        most = load[span] > most ? load[span] : most;
+    if (most >= best)
+        return best;
+    if (count == 0)
+        return most;
+    for (uint32_t span = 0; span < nspans; span++) {
+        load[span] += cost[0];
+        best = best_makespan(cost + 1, count - 1, load, nspans, best);
+        load[span] -= cost[0];
+    }
+    return best;
+}
+
+START_TEST(reordered_scopes_are_within_four_thirds_of_the_best)
+{
+    for (int round = 0; round < 300; round++) {
+        uint32_t cost[9], count = 1 + random_below(9), nspans = 1 + random_below(4);
+        struct phx_collection tests;
+        phx_collection_init(&tests);
+        for (uint32_t i = 0; i < count; i++) {
+            char id[16];
+            int size = snprintf(id, sizeof id, "%u.py::t", i);
+            ck_assert_int_eq(phx_collection_add(&tests, id, (size_t)size, NULL, 0), 0);
+            cost[i] = 1 + random_below(30);
+        }
+        struct phx_planner_options options = {
+            .dist = PHX_DIST_LOADFILE, .nworkers = nspans, .reorder = 1, .cost_us = cost};
+        struct phx_plan plan;
+        ck_assert_int_eq(phx_planner_make(&plan, &tests, &options), 0);
+        uint64_t load[4] = {0}, worst = 0;
+        uint64_t best = best_makespan(cost, count, load, nspans, UINT64_MAX);
+        for (uint32_t span = 0; span < nspans; span++) {
+            uint64_t sum = 0;
+            for (uint32_t i = plan.spans[span].lo; i < plan.spans[span].hi; i++)
+                sum += plan.cost_us[i];
+            worst = sum > worst ? sum : worst;
+        }
+        ck_assert(worst >= best);
+        ck_assert(3 * nspans * worst <= (4 * nspans - 1) * best); /* Graham 1969 */
+        phx_plan_fini(&plan);
+        phx_collection_fini(&tests);
+    }
+}
+END_TEST
+
+/* Plans `count` tests named "<file>.py::t<i>", the files given by `file`, one digit each. */
+static void plan_of_files(struct phx_plan *plan, const char *file,
+                          struct phx_planner_options options)
+{
+    struct phx_collection tests;
+    phx_collection_init(&tests);
+    for (unsigned i = 0; file[i]; i++) {
+        char id[32];
+        int size = snprintf(id, sizeof id, "%c.py::t%u", file[i], i);
+        ck_assert_int_eq(phx_collection_add(&tests, id, (size_t)size, NULL, 0), 0);
+    }
+    ck_assert_int_eq(phx_planner_make(plan, &tests, &options), 0);
+    phx_collection_fini(&tests);
+}
+
+START_TEST(equal_tests_are_cut_evenly)
+{
+    struct phx_plan plan;
+    plan_of_files(&plan, "0000000000", (struct phx_planner_options){PHX_DIST_LOAD, 4, 1, NULL});
+    static const struct phx_plan_span expected[] = {{0, 3}, {3, 6}, {6, 8}, {8, 10}};
+    ck_assert_mem_eq(plan.spans, expected, sizeof expected);
+    for (uint32_t i = 0; i < 10; i++) {
+        ck_assert_uint_eq(plan.order[i], i);
+        ck_assert_uint_eq(plan.cost_us[i], 1);
+    }
+    phx_plan_fini(&plan);
+}
+END_TEST
+
+START_TEST(with_more_workers_than_units_the_last_spans_are_empty)
+{
+    struct phx_plan plan;
+    plan_of_files(&plan, "01", (struct phx_planner_options){PHX_DIST_WORKSTEAL, 4, 1, NULL});
+    static const struct phx_plan_span expected[] = {{0, 1}, {1, 2}, {2, 2}, {2, 2}};
+    ck_assert_mem_eq(plan.spans, expected, sizeof expected);
+    phx_plan_fini(&plan);
+    plan_of_files(&plan, "0101", (struct phx_planner_options){PHX_DIST_LOADFILE, 3, 1, NULL});
+    static const struct phx_plan_span by_file[] = {{0, 2}, {2, 4}, {4, 4}};
+    ck_assert_mem_eq(plan.spans, by_file, sizeof by_file);
+    phx_plan_fini(&plan);
+}
+END_TEST
+
+START_TEST(scopes_are_dealt_longest_first_or_as_collected)
+{
+    /* Files by size: 2 has four tests, 0 three, 1 and 3 one each. */
+    static const char files[] = "001022322";
+    struct phx_plan plan;
+    plan_of_files(&plan, files, (struct phx_planner_options){PHX_DIST_LOADFILE, 2, 1, NULL});
+    static const uint32_t longest_first[] = {4, 5, 7, 8, 6, 0, 1, 3, 2};
+    static const struct phx_plan_span longest_spans[] = {{0, 5}, {5, 9}};
+    /* span 0: file 2 (4), then file 3 (both have 4, the lower number wins); span 1: 0 (3), 1 */
+    ck_assert_mem_eq(plan.order, longest_first, sizeof longest_first);
+    ck_assert_mem_eq(plan.spans, longest_spans, sizeof longest_spans);
+    phx_plan_fini(&plan);
+
+    plan_of_files(&plan, files, (struct phx_planner_options){PHX_DIST_LOADFILE, 2, 0, NULL});
+    static const uint32_t as_collected[] = {0, 1, 3, 6, 2, 4, 5, 7, 8};
+    static const struct phx_plan_span collected_spans[] = {{0, 4}, {4, 9}};
+    ck_assert_mem_eq(plan.order, as_collected, sizeof as_collected);
+    ck_assert_mem_eq(plan.spans, collected_spans, sizeof collected_spans);
+    phx_plan_fini(&plan);
+}
+END_TEST
+
+START_TEST(nothing_collected_is_a_plan_of_empty_spans)
+{
+    struct phx_plan plan;
+    for (int dist = PHX_DIST_LOAD; dist <= PHX_DIST_LOADGROUP; dist++) {
+        plan_of_files(&plan, "", (struct phx_planner_options){(enum phx_dist)dist, 3, 1, NULL});
+        ck_assert_uint_eq(plan.ntests, 0);
+        ck_assert_uint_eq(plan.nspans, 3);
+        ck_assert_uint_eq(plan.spans[2].hi, 0);
+        phx_plan_fini(&plan);
+    }
+}
+END_TEST
+
+START_TEST(a_plan_without_workers_is_refused)
+{
+    struct phx_collection tests;
+    phx_collection_init(&tests);
+    struct phx_plan plan = {.ntests = 77};
+    struct phx_planner_options options = {.dist = PHX_DIST_LOAD};
+    ck_assert_int_eq(phx_planner_make(&plan, &tests, &options), -EINVAL);
+    ck_assert_uint_eq(plan.ntests, 77);
+}
+END_TEST
+
+/* ---- at size ---- */
+
+enum { MANY = 1000 * 1000, MANY_WORKERS = 4096 };
+
+static void collect_many(struct phx_collection *tests)
+{
+    phx_collection_init(tests);
+    for (uint32_t i = 0; i < MANY; i++) {
+        char id[96];
+        uint32_t file = random_below(20000); /* scattered: the worst case for grouping */
+        int size = snprintf(id, sizeof id, "tests/integration/test_module_%05u.py::TestThing::t%u",
+                            file, i);
+        must(phx_collection_add(tests, id, (size_t)size, id, 36) == 0);
+    }
+}
+
+START_TEST(a_million_tests_are_planned_in_two_seconds_each_way)
+{
+    static const enum phx_dist modes[] = {PHX_DIST_LOAD, PHX_DIST_LOADSCOPE, PHX_DIST_LOADGROUP};
+    struct phx_collection tests;
+    collect_many(&tests);
+    memory_limit(200ull * MANY);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        struct phx_planner_options options = {
+            .dist = modes[i], .nworkers = MANY_WORKERS, .reorder = 1};
+        struct phx_plan plan;
+        clock_t begin = clock(); /* processor time: the machine may be busy */
+        ck_assert_int_eq(phx_planner_make(&plan, &tests, &options), 0);
+        double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
+        if (MEMORY_LIMIT_WORKS) /* not with a sanitizer */
+            ck_assert_double_lt(seconds, 2.0);
+        ck_assert_uint_eq(plan.spans[MANY_WORKERS - 1].hi, MANY);
+        phx_plan_fini(&plan);
+    }
+    phx_collection_fini(&tests);
+}
+END_TEST
+
+START_TEST(without_memory_there_is_an_error_and_no_plan)
+{
+    if (!MEMORY_LIMIT_WORKS)
+        return;
+    struct phx_collection tests;
+    collect_many(&tests);
+    int status = -ENOMEM, nfailed = 0;
+    /* A little more each time, so that every allocation is once the one that fails. */
+    for (unsigned long long bytes = 0; status == -ENOMEM; bytes += 1 << 20, nfailed++) {
+        struct phx_plan plan = {.ntests = 77};
+        struct phx_planner_options options = {
+            .dist = PHX_DIST_LOADSCOPE, .nworkers = MANY_WORKERS, .reorder = 1};
+        ck_assert_int_eq(memory_limit(bytes), 1);
+        status = phx_planner_make(&plan, &tests, &options);
+        if (status == 0)
+            phx_plan_fini(&plan);
+        else
+            ck_assert_uint_eq(plan.ntests, 77);
+    }
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_gt(nfailed, 10);
+    phx_collection_fini(&tests);
+}
+END_TEST
+
+static void add(TCase *tests)
+{
+    tcase_add_test(tests, plans_are_those_of_the_model);
+    tcase_add_test(tests, reordered_scopes_are_within_four_thirds_of_the_best);
+    tcase_add_test(tests, equal_tests_are_cut_evenly);
+    tcase_add_test(tests, with_more_workers_than_units_the_last_spans_are_empty);
+    tcase_add_test(tests, scopes_are_dealt_longest_first_or_as_collected);
+    tcase_add_test(tests, nothing_collected_is_a_plan_of_empty_spans);
+    tcase_add_test(tests, a_plan_without_workers_is_refused);
+    tcase_add_test(tests, a_million_tests_are_planned_in_two_seconds_each_way);
+    tcase_add_test(tests, without_memory_there_is_an_error_and_no_plan);
+}
+
+int main(void)
+{
+    return harness_run("planner", 120, add);
+}
