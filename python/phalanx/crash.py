@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import Any
 
@@ -31,6 +32,26 @@ def describe_down(payload: dict[str, Any]) -> str:
     return f"{cause}; {payload['text']}" if payload["text"] else cause
 
 
+_OWN_FRAME = re.compile(r'  File "(<string>|.*/(_pytest|pluggy|phalanx)/[^"]*)"')
+
+
+def trim_fault(text: str) -> str:
+    """faulthandler's text without the outermost frames of each thread that belong to pytest and us."""
+    lines: list[str] = []
+    own: list[str] = []
+    for line in [*text.rstrip("\n").split("\n"), ""]:
+        if _OWN_FRAME.match(line):
+            own.append(line)
+            continue
+        if line.startswith("  File "):  # user code further out: the frames between belong to the story
+            lines += own
+        elif own:
+            lines.append(f"  ... and {len(own)} frames of pytest")
+        own = []
+        lines.append(line)
+    return "\n".join(lines).rstrip("\n")
+
+
 def collect_report(nodeid: str, cause: str) -> pytest.CollectReport:
     """The report of a file whose import killed the process that collects."""
     return pytest.CollectReport(
@@ -52,7 +73,7 @@ def crash_report(
     lines.append(f"{describe_down(payload)}{during}")
     out, err, faults = payload["last_words"]
     if faults.strip():
-        lines += ["", faults.rstrip("\n")]
+        lines += ["", trim_fault(faults)]
     report = pytest.TestReport(
         nodeid=nodeid,
         location=location,

@@ -185,6 +185,7 @@ def leave(status: int) -> NoReturn:
     """Ends this worker: waits for its threads as the interpreter would, runs what was registered here,
     flushes, and leaves without touching what the zygote owns."""
     try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt
         deadline = time.monotonic() + THREAD_PATIENCE_S
         for thread in threading.enumerate():
             if thread is not threading.current_thread() and not thread.daemon:

@@ -85,7 +85,7 @@ class DSession:
         self._engine: _engine.Controller | None = None
         self._session: Any = None
         self._max_restart = options.max_worker_restart(config)
-        self._crashed = 0
+        self._cut_short: list[str] = []  # tests that were running when their worker was interrupted
         self._forked = False  # the workers were asked for
         self._over = False  # the zygote ended without a run
         self._stopping = False
@@ -147,7 +147,9 @@ class DSession:
         return True
 
     @pytest.hookimpl
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._internal_error:
+            session.exitstatus = ExitCode.INTERNAL_ERROR
         engine, self._engine = self._engine, None
         if engine is None:
             return
@@ -165,6 +167,8 @@ class DSession:
             return
         for text in self._summary_reports:
             terminalreporter.write_sep("=", f"xdist: {text}")
+        if self._cut_short:
+            terminalreporter.write_line(f"interrupted while running: {_some(self._cut_short)}")
         if self._figures:
             terminalreporter.write_line(self._figures)
 
@@ -252,8 +256,9 @@ class DSession:
         session = self._session
         if count != len(self.ids):
             raise RuntimeError(f"{count} tests were collected, {len(self.ids)} arrived")
+        ids = list(self.ids)
         for node in self.nodes:
-            self.config.hook.pytest_xdist_node_collection_finished(node=node, ids=list(self.ids))
+            self.config.hook.pytest_xdist_node_collection_finished(node=node, ids=ids)
             if self.trdist:
                 self.trdist.setstatus(
                     node.gateway.spec, WorkerStatus.CollectionDone, tests_collected=count
@@ -365,7 +370,6 @@ class DSession:
             self.config.hook.pytest_internalerror(
                 excrepr=_Text(text), excinfo=excinfo
             )
-        self._session.exitstatus = ExitCode.INTERNAL_ERROR
         self._stop()
 
     def on_stopped(self, number: int, data: dict[str, Any]) -> None:
@@ -396,6 +400,8 @@ class DSession:
             self.config.hook.pytest_testnodedown(node=node, error=None)
             if payload["text"]:
                 self._report_line(f"[{node.gateway.id}] {payload['text']}")
+            if payload["test"] is not None:
+                self._cut_short.append(self.ids[payload["test"]])
             return
         cause = crash.describe_down(payload)
         self.config.hook.pytest_testnodedown(node=node, error=f"Not properly terminated: {cause}")
@@ -415,7 +421,6 @@ class DSession:
 
     def _replace(self, node: WorkerController, number: int | None) -> None:
         assert self.nodemanager is not None
-        self._crashed += 1
         if number is not None:
             self._report_line(f"\nreplacing crashed worker {node.gateway.id}")
             clone = self.nodemanager.setup_node(node.gateway.spec, number)

@@ -86,6 +86,12 @@ ssize_t phx_fd_read_fds(int fd, void *bytes, size_t size, int *fds, size_t *out_
         memcpy(fds + *out_nfds, CMSG_DATA(header), count * sizeof(int));
         *out_nfds += count;
     }
+    if (message.msg_flags & MSG_CTRUNC) { /* this process is out of descriptors: some are lost */
+        for (size_t i = 0; i < *out_nfds; i++)
+            phx_fd_close(&fds[i]);
+        *out_nfds = 0;
+        return -EMFILE;
+    }
     return got;
 }
 

@@ -58,13 +58,15 @@ static uint32_t half_way(const struct phx_runq *q, struct runq_range range)
 /* First position of a worker's word that somebody else may take. */
 static uint32_t first_takeable(const struct phx_runq *q, uint32_t victim, struct runq_range range)
 {
+    int begun = unit_start(q, range.lo) < range.lo;
+    if (!begun && !q->keep_first_unit)
+        return range.lo; /* whoever its owner is: spare the slot's cache line */
     /* Acquire pairs with bury: whoever sees a worker gone sees its word as bury left it. A state
      * that changes after this load makes the decision old, never wrong: the owner's next claim
      * moves lo, and the cut fails. */
     uint32_t state = shared_load(&runq_slot(q, victim)->state, memory_order_acquire);
     if (state == RUNQ_GONE || state == RUNQ_LEAVING)
         return range.lo;
-    int begun = unit_start(q, range.lo) < range.lo;
     int kept = q->keep_first_unit && (state == RUNQ_ABSENT || state == RUNQ_JOINED);
     return begun || kept ? unit_end(q, range.lo, range.hi) : range.lo;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,9 +21,14 @@ enum {
     GUARD_CONTROLLER_FD = 4,
     UNLIMITED_SPARES = 1024, /* room for replacements where their number has no limit */
     LATE_TESTS_MAX = 4096,   /* tests that may be handed out a second time in one run */
+    /* Both ends write before they read: with more requests under way than a socket holds answers,
+     * each would wait for the other. */
+    REQUESTS_UNANSWERED_MAX = 32,
+    FDS_PER_WORKER = 5, /* pidfd, channel, three memfds */
+    FDS_OF_THE_HOST = 256,
 };
 
-#define ZYGOTE_PATIENCE (5 * PHX_S) /* for the exit handlers it inherited */
+#define ZYGOTE_PATIENCE (30 * PHX_S) /* for the exit handlers it inherited */
 #define DEADLINE_TICK (50 * PHX_MS)
 
 /* ---- starting ---- */
@@ -168,6 +174,22 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
     return 0;
 }
 
+/* The usual soft limit of 1,024 descriptors is for programs that use select(); it ends at 200 workers. */
+static int make_room_for_fds(uint32_t nworkers, struct phx_err *err)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)nworkers * FDS_PER_WORKER + FDS_OF_THE_HOST;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return 0;
+    if (limit.rlim_max < wanted)
+        return phx_err_set(err, -EMFILE,
+                           "%u workers need %llu file descriptors, the limit is %llu (ulimit -Hn)",
+                           nworkers, (unsigned long long)wanted,
+                           (unsigned long long)limit.rlim_max);
+    limit.rlim_cur = wanted;
+    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
 int phx_controller_plan(struct phx_controller *c, const struct phx_planner_options *options,
                         int64_t max_restarts, struct phx_err *err)
 {
@@ -179,6 +201,9 @@ int phx_controller_plan(struct phx_controller *c, const struct phx_planner_optio
     if (options->nworkers > PHX_RUNQ_WORKERS_MAX)
         return phx_err_set(err, -EINVAL, "%u workers were asked for, the most is %d",
                            options->nworkers, PHX_RUNQ_WORKERS_MAX);
+    int status = make_room_for_fds(options->nworkers, err);
+    if (status < 0)
+        return status;
     c->members_max = wanted < PHX_RUNQ_WORKERS_MAX ? (uint32_t)wanted : PHX_RUNQ_WORKERS_MAX;
     c->members = calloc(c->members_max, sizeof *c->members);
     if (!c->members)
@@ -187,7 +212,7 @@ int phx_controller_plan(struct phx_controller *c, const struct phx_planner_optio
     c->next_number = options->nworkers;
     c->nparallel = options->nworkers;
     struct phx_plan plan;
-    int status = phx_planner_make(&plan, &c->collection, options);
+    status = phx_planner_make(&plan, &c->collection, options);
     if (status < 0)
         return phx_err_set(err, status, "cannot plan the run");
     status = make_queue(c, &plan, err);
@@ -199,7 +224,10 @@ int phx_controller_send_requests(struct phx_controller *c)
 {
     if (c->zygote->state != PHX_ZYGOTE_COLLECTED)
         return 0;
-    for (struct phx_request *request = c->requests; request; request = request->next) {
+    int unanswered = 0;
+    for (struct phx_request *request = c->requests; request && unanswered < REQUESTS_UNANSWERED_MAX;
+         request = request->next) {
+        unanswered++;
         if (request->sent)
             continue;
         struct phx_buf body;

@@ -278,6 +278,7 @@ static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
         return PHX_E_PROTO;
     }
     phx_controller_drop_request(c, forked_msg.number);
+    phx_controller_send_requests(c);
     int status = phx_member_up(member, &c->loop, (pid_t)forked_msg.pid, fds, on_member_bytes,
                                on_member_gone);
     if (status < 0)
@@ -300,6 +301,7 @@ static int fork_failed(struct phx_controller *c, uint32_t number, struct phx_eve
     if (!member || member->state != PHX_MEMBER_ASKED)
         return PHX_E_PROTO;
     phx_controller_drop_request(c, number);
+    phx_controller_send_requests(c);
     phx_member_down(member);
     c->nactive--;
     struct phx_runq_view view;

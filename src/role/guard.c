@@ -7,20 +7,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "os/procfs.h"
 #include "os/spawn.h"
 #include "os/sweep.h"
-#include "role/outbox.h"
-#include "wire/frame.h"
+#include "role/guard_impl.h"
 #include "wire/msg.h"
 
 enum {
@@ -29,43 +25,11 @@ enum {
     GRACE_MS_MAX = 3600000,
 };
 
-/* What ends by itself once the workers are gone (helpers that wait for an end of file) is given
- * this long before it counts as left over. */
-static const phx_ns SETTLE = 100 * PHX_MS;
 static const phx_ns LOOK_AGAIN = 10 * PHX_MS; /* how often, while something is to end */
-static const phx_ns KILL_MAX = 5 * PHX_S;     /* a killed process that does not go is given up */
-static const phx_ns FAREWELL = 2 * PHX_S;     /* for the controller to read the last messages */
 
-enum phase {
-    SERVING,  /* until END */
-    SETTLING, /* END came: wait a moment for what is about to end */
-    ENDING,   /* leftovers have SIGTERM, and the grace to obey it */
-    KILLING,  /* and SIGKILL */
-    LEAVING,  /* only messages are left */
-    OVER,
-};
+/* ---- what guard_end.c uses too ---- */
 
-struct pids {
-    pid_t *at; /* owned */
-    size_t count, capacity;
-};
-
-struct guard {
-    int control, controller, signals, null; /* owned descriptors */
-    struct phx_inbox in;
-    struct phx_outbox out;
-    struct phx_buf body; /* scratch: the message being encoded */
-    struct pids groups;  /* of zygotes and workers, dead ones too: their group may live */
-    struct pids named;   /* processes a LEFTOVER was sent for */
-    enum phase phase;
-    phx_ns deadline; /* of the phase; none in SERVING */
-    phx_ns grace;
-    const char *doom; /* why everything must be killed; NULL: it need not */
-};
-
-/* ---- small things ---- */
-
-static int holds(const struct pids *pids, pid_t pid)
+int phx_pids_hold(const struct phx_pids *pids, pid_t pid)
 {
     for (size_t i = 0; i < pids->count; i++)
         if (pids->at[i] == pid)
@@ -73,9 +37,9 @@ static int holds(const struct pids *pids, pid_t pid)
     return 0;
 }
 
-static int add_pid(struct pids *pids, pid_t pid)
+int phx_pids_add(struct phx_pids *pids, pid_t pid)
 {
-    if (holds(pids, pid))
+    if (phx_pids_hold(pids, pid))
         return 0;
     if (pids->count == pids->capacity) {
         size_t capacity = pids->capacity ? 2 * pids->capacity : 64;
@@ -89,14 +53,13 @@ static int add_pid(struct pids *pids, pid_t pid)
     return 0;
 }
 
-static void doom(struct guard *g, const char *why)
+void phx_guard_doom(struct phx_guard *g, const char *why)
 {
     if (!g->doom)
         g->doom = why;
 }
 
-/* Queues the message whose body is in g->body, if `encoded`, the encoder's result, is good. */
-static void post(struct guard *g, uint16_t type, int encoded, int fd)
+void phx_guard_post(struct phx_guard *g, uint16_t type, int encoded, int fd)
 {
     if (encoded < 0)
         phx_fd_close(&fd);
@@ -104,20 +67,20 @@ static void post(struct guard *g, uint16_t type, int encoded, int fd)
         encoded = phx_outbox_put(&g->out, type, phx_buf_head(&g->body), phx_buf_size(&g->body), fd);
     phx_buf_consume(&g->body, phx_buf_size(&g->body));
     if (encoded < 0)
-        doom(g, "no memory for a message");
+        phx_guard_doom(g, "no memory for a message");
 }
 
 /* ---- messages from the controller ---- */
 
-static void refuse(struct guard *g, const struct phx_err *err)
+static void refuse(struct phx_guard *g, const struct phx_err *err)
 {
     struct phx_msg_text text = {.number = -1};
     snprintf(text.text, sizeof text.text, "%s", err->text);
     phx_log(PHX_LOG_INFO, "event=spawn-failed text=\"%s\"", text.text);
-    post(g, PHX_MSG_SPAWN_FAILED, phx_msg_put_text(&g->body, &text), -1);
+    phx_guard_post(g, PHX_MSG_SPAWN_FAILED, phx_msg_put_text(&g->body, &text), -1);
 }
 
-static void start_program(struct guard *g, const struct phx_msg_spawn *msg, int channel)
+static void start_program(struct phx_guard *g, const struct phx_msg_spawn *msg, int channel)
 {
     const struct phx_spawn_fd fds[] = {
         {g->null, STDIN_FILENO}, {g->null, STDOUT_FILENO}, {channel, CHANNEL_FD}};
@@ -131,19 +94,20 @@ static void start_program(struct guard *g, const struct phx_msg_spawn *msg, int 
     struct phx_err err;
     pid_t pid;
     int pidfd;
-    int status = g->phase == SERVING ? phx_spawn(&what, &pid, &pidfd, &err)
-                                     : phx_err_set(&err, PHX_E_STATE, "the run is ending");
+    int status = g->phase == PHX_GUARD_PHASE_SERVING
+                     ? phx_spawn(&what, &pid, &pidfd, &err)
+                     : phx_err_set(&err, PHX_E_STATE, "the run is ending");
     if (status < 0) {
         refuse(g, &err);
         return;
     }
     phx_log(PHX_LOG_INFO, "event=spawned child=%d program=%s", (int)pid, msg->argv[0]);
-    if (add_pid(&g->groups, pid) < 0)
-        doom(g, "no memory for a group");
-    post(g, PHX_MSG_SPAWNED, phx_msg_put_number(&g->body, (uint64_t)pid), pidfd);
+    if (phx_pids_add(&g->groups, pid) < 0)
+        phx_guard_doom(g, "no memory for a group");
+    phx_guard_post(g, PHX_MSG_SPAWNED, phx_msg_put_number(&g->body, (uint64_t)pid), pidfd);
 }
 
-static int take_spawn(struct guard *g, const struct phx_message *message)
+static int take_spawn(struct phx_guard *g, const struct phx_message *message)
 {
     struct phx_msg_spawn spawn;
     void *memory = NULL;
@@ -158,7 +122,7 @@ static int take_spawn(struct guard *g, const struct phx_message *message)
     return status;
 }
 
-static int take_group(struct guard *g, const struct phx_message *message)
+static int take_group(struct phx_guard *g, const struct phx_message *message)
 {
     uint64_t group;
     int status = phx_msg_get_number(message->body, message->size, &group);
@@ -166,28 +130,20 @@ static int take_group(struct guard *g, const struct phx_message *message)
         return status;
     if (group <= 1 || group > INT_MAX || (pid_t)group == getpgrp())
         return PHX_E_PROTO;
-    return add_pid(&g->groups, (pid_t)group);
+    return phx_pids_add(&g->groups, (pid_t)group);
 }
 
-/* A second END may shorten the first one's grace. */
-static int take_end(struct guard *g, const struct phx_message *message)
+static int take_end(struct phx_guard *g, const struct phx_message *message)
 {
     uint64_t grace_ms;
     int status = phx_msg_get_number(message->body, message->size, &grace_ms);
-    if (status < 0)
-        return status;
-    g->grace = (phx_ns)(grace_ms < GRACE_MS_MAX ? grace_ms : GRACE_MS_MAX) * PHX_MS;
-    phx_ns now = phx_clock_now();
-    if (g->phase == SERVING) {
-        g->phase = SETTLING;
-        g->deadline = now + (g->grace < SETTLE ? g->grace : SETTLE);
-    } else if (g->phase == ENDING && g->deadline > now + g->grace) {
-        g->deadline = now + g->grace;
-    }
-    return 0;
+    if (status == 0)
+        phx_guard_begin_end(g,
+                            (phx_ns)(grace_ms < GRACE_MS_MAX ? grace_ms : GRACE_MS_MAX) * PHX_MS);
+    return status;
 }
 
-static int take_message(struct guard *g, const struct phx_message *message)
+static int take_message(struct phx_guard *g, const struct phx_message *message)
 {
     switch (message->type) {
     case PHX_MSG_SPAWN:
@@ -201,7 +157,7 @@ static int take_message(struct guard *g, const struct phx_message *message)
     }
 }
 
-static void read_control(struct guard *g)
+static void read_control(struct phx_guard *g)
 {
     struct phx_message message;
     int got = phx_inbox_read(&g->in, g->control);
@@ -214,14 +170,14 @@ static void read_control(struct guard *g)
             status = 1;
     }
     if (got == 0)
-        doom(g, "the controller closed its socket");
+        phx_guard_doom(g, "the controller closed its socket");
     else if (status < 0)
-        doom(g, phx_err_text(status));
+        phx_guard_doom(g, phx_err_text(status));
 }
 
 /* ---- children and signals ---- */
 
-static void reap(struct guard *g)
+static void reap(struct phx_guard *g)
 {
     while (g->out.bytes < OUTBOX_BYTES) {
         int status;
@@ -232,110 +188,32 @@ static void reap(struct guard *g)
             continue;
         phx_log(PHX_LOG_DEBUG, "event=reaped child=%d status=%d", (int)pid, status);
         struct phx_msg_exit msg = {.number = -1, .pid = (uint32_t)pid, .status = status};
-        post(g, PHX_MSG_REAPED, phx_msg_put_exit(&g->body, &msg), -1);
+        phx_guard_post(g, PHX_MSG_REAPED, phx_msg_put_exit(&g->body, &msg), -1);
     }
 }
 
-static void read_signals(struct guard *g)
+static void read_signals(struct phx_guard *g)
 {
     struct signalfd_siginfo info;
     while (read(g->signals, &info, sizeof info) == sizeof info)
         if (info.ssi_signo == SIGTERM)
-            doom(g, "SIGTERM");
-}
-
-/* ---- the end of a run ---- */
-
-static int is_alive(const struct phx_process *process)
-{
-    return process->state != 'Z' && process->state != 'X';
-}
-
-/* Tells the controller of a process that outlived its test, once. Zygotes and workers themselves,
- * which lead the groups of the run, are nothing to tell of. */
-static void name_leftover(struct guard *g, const struct phx_process *process)
-{
-    int ours = holds(&g->groups, process->group);
-    if ((ours && process->pid == process->group) || holds(&g->named, process->pid))
-        return;
-    struct phx_msg_leftover msg = {
-        .pid = (uint32_t)process->pid, .group = (uint32_t)process->group, .ended = ours};
-    if (phx_procfs_command(process->pid, msg.command, sizeof msg.command) < 0)
-        return; /* it is gone */
-    if (add_pid(&g->named, process->pid) < 0)
-        doom(g, "no memory for a name");
-    post(g, PHX_MSG_LEFTOVER, phx_msg_put_leftover(&g->body, &msg), -1);
-}
-
-static void signal_groups(struct guard *g, const struct phx_process *list, int count, int number)
-{
-    for (int i = 0; i < count; i++) {
-        pid_t group = list[i].group;
-        int seen = !is_alive(&list[i]) || !holds(&g->groups, group);
-        for (int j = 0; j < i && !seen; j++)
-            seen = list[j].group == group && is_alive(&list[j]);
-        if (seen)
-            continue;
-        kill(-group, number);
-        if (number != SIGKILL)
-            kill(-group, SIGCONT); /* a stopped process does not act on anything else */
-    }
-}
-
-/* Names what is left, signals what is in the run's groups, and goes to the next phase. */
-static void end_leftovers(struct guard *g, const struct phx_process *list, int count)
-{
-    int number = g->phase == SETTLING ? SIGTERM : SIGKILL;
-    for (int i = 0; i < count; i++)
-        if (is_alive(&list[i]))
-            name_leftover(g, &list[i]);
-    signal_groups(g, list, count, number);
-    if (g->phase == KILLING)
-        return;
-    g->phase = number == SIGTERM ? ENDING : KILLING;
-    g->deadline = phx_clock_now() + (number == SIGTERM ? g->grace : KILL_MAX);
-}
-
-/* Takes the end as far as it can go now. */
-static void step_end(struct guard *g)
-{
-    struct phx_process *list = NULL;
-    int count = phx_procfs_descendants(getpid(), &list);
-    if (count < 0) {
-        doom(g, "/proc cannot be read");
-        return;
-    }
-    int inside = 0, outside = 0;
-    for (int i = 0; i < count; i++) {
-        inside += is_alive(&list[i]) && holds(&g->groups, list[i].group);
-        outside += is_alive(&list[i]) && !holds(&g->groups, list[i].group);
-    }
-    phx_ns now = phx_clock_now();
-    int due = now >= g->deadline;
-    int nothing_to_end = inside == 0 && (g->phase != SETTLING || outside == 0);
-    if (!nothing_to_end && (due || g->phase == KILLING) && !(due && g->phase == KILLING)) {
-        end_leftovers(g, list, count);
-    } else if (nothing_to_end || due) {
-        g->phase = LEAVING;
-        g->deadline = now + FAREWELL;
-    }
-    free(list);
+            phx_guard_doom(g, "SIGTERM");
 }
 
 /* ---- the loop ---- */
 
 /* Milliseconds to sleep in poll; -1: until something happens. */
-static int poll_timeout(const struct guard *g)
+static int poll_timeout(const struct phx_guard *g)
 {
-    if (g->phase == SERVING)
+    if (g->phase == PHX_GUARD_PHASE_SERVING)
         return -1;
     phx_ns left = g->deadline - phx_clock_now();
-    if (g->phase != LEAVING && left > LOOK_AGAIN)
+    if (g->phase != PHX_GUARD_PHASE_LEAVING && left > LOOK_AGAIN)
         left = LOOK_AGAIN;
     return left <= 0 ? 0 : (int)((left + PHX_MS - 1) / PHX_MS);
 }
 
-static void wait_and_read(struct guard *g)
+static void wait_and_read(struct phx_guard *g)
 {
     int full = g->out.bytes >= OUTBOX_BYTES;
     struct pollfd polled[] = {
@@ -345,33 +223,33 @@ static void wait_and_read(struct guard *g)
     };
     if (poll(polled, 3, poll_timeout(g)) < 0) {
         if (errno != EINTR)
-            doom(g, "poll failed");
+            phx_guard_doom(g, "poll failed");
         return;
     }
     if (polled[0].revents)
-        doom(g, "the controller ended");
+        phx_guard_doom(g, "the controller ended");
     if (polled[1].revents)
         read_signals(g);
     if (polled[2].revents & POLLIN)
         read_control(g);
     else if (polled[2].revents & (POLLHUP | POLLERR | POLLNVAL))
-        doom(g, "the controller closed its socket");
+        phx_guard_doom(g, "the controller closed its socket");
 }
 
-static void serve(struct guard *g)
+static void serve(struct phx_guard *g)
 {
-    while (!g->doom && g->phase != OVER) {
+    while (!g->doom && g->phase != PHX_GUARD_PHASE_OVER) {
         wait_and_read(g);
         if (g->doom)
             return;
-        if (g->phase > SERVING && g->phase < LEAVING)
-            step_end(g);
+        if (g->phase > PHX_GUARD_PHASE_SERVING && g->phase < PHX_GUARD_PHASE_LEAVING)
+            phx_guard_step_end(g);
         reap(g); /* after the step: what it saw dead is told before the farewell */
         int unsent = phx_outbox_flush(&g->out, g->control);
         if (unsent < 0 && unsent != -EAGAIN)
-            doom(g, "the controller cannot be written to");
-        if (g->phase == LEAVING && (unsent == 0 || phx_clock_now() >= g->deadline))
-            g->phase = OVER;
+            phx_guard_doom(g, "the controller cannot be written to");
+        if (g->phase == PHX_GUARD_PHASE_LEAVING && (unsent == 0 || phx_clock_now() >= g->deadline))
+            g->phase = PHX_GUARD_PHASE_OVER;
     }
 }
 
@@ -405,7 +283,7 @@ static int check_proc(void)
     return strtol(self, NULL, 10) == getpid() ? 0 : PHX_E_PLATFORM;
 }
 
-static int prepare(struct guard *g, struct phx_err *err)
+static int prepare(struct phx_guard *g, struct phx_err *err)
 {
     if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
         return phx_err_set(err, -errno, "cannot become a child subreaper");
@@ -427,11 +305,11 @@ static int prepare(struct guard *g, struct phx_err *err)
         return phx_err_set(err, status, "cannot use the descriptors given");
     struct phx_msg_hello hello = {
         .version = PHX_PROTOCOL_VERSION, .pid = (uint32_t)getpid(), .role = "guard"};
-    post(g, PHX_MSG_HELLO, phx_msg_put_hello(&g->body, &hello), -1);
+    phx_guard_post(g, PHX_MSG_HELLO, phx_msg_put_hello(&g->body, &hello), -1);
     return 0;
 }
 
-static void fini(struct guard *g)
+static void fini(struct phx_guard *g)
 {
     phx_inbox_fini(&g->in);
     phx_outbox_fini(&g->out);
@@ -446,7 +324,7 @@ static void fini(struct guard *g)
 
 int phx_guard_run(int control, int controller)
 {
-    struct guard g = {.control = control, .controller = controller, .signals = -1, .null = -1};
+    struct phx_guard g = {.control = control, .controller = controller, .signals = -1, .null = -1};
     phx_inbox_init(&g.in);
     phx_outbox_init(&g.out);
     phx_buf_init(&g.body);

@@ -15,6 +15,7 @@
  * The mutations at the end take one step of the protocol away and must be found out: a model that
  * cannot fail proves nothing. */
 #include <setjmp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,12 +145,26 @@ static void poke(volatile void *at, size_t size, uint64_t value)
         *(volatile uint32_t *)at = (uint32_t)value;
 }
 
-/* Accesses that nobody but this actor makes, so that it does not matter what others do before or
- * after it: they are followed at once and alone (but a death between any two of them is tried).
- * Its own slot, except the state, which thieves read, though only it changes it; the ledger, since
- * a position is one actor's at a time (a claim that breaks this is found out before); the journal,
- * which belongs to the holder of the lock; and what nobody changes. */
-static int is_private(const volatile void *at)
+static int is_controller(void)
+{
+    return m.actor == &m.state->actor[m.nactors - 1];
+}
+
+/* Which word an address is, or -1. */
+static int word_index(const struct phx_runq *q, const volatile void *at)
+{
+    for (uint32_t i = 0; i <= q->nworkers; i++)
+        if (at == (volatile void *)runq_word(q, i))
+            return (int)i;
+    return -1;
+}
+
+/* Accesses with which no other actor's can conflict, so that it does not matter what others do
+ * before or after: they are followed at once and alone (a death between any two of them is tried
+ * all the same). They are those to a worker's own slot, of which thieves read only the state; to
+ * the ledger, since a position is one actor's at a time (a claim that breaks this is found out
+ * before); to the journal, which is the holder's of the lock; and to what nobody changes. */
+static int is_private(const volatile void *at, int is_load)
 {
     struct phx_runq q = handle(m.state);
     const volatile char *byte = at;
@@ -158,14 +173,18 @@ static int is_private(const volatile void *at)
         return 1;
     if (byte >= (char *)&q.header->journal && byte < (char *)q.words)
         return 1;
+    int word = word_index(&q, at);
+    if (word >= 0) /* the words of the replacement, and of late tests where there are none */
+        return word + 1 == (int)q.nworkers || (word == (int)q.nworkers && !m.config->nlate);
     if (byte < (char *)q.slots || byte >= (char *)q.cost)
         return 0;
     size_t offset = (size_t)(byte - (char *)q.slots);
-    return offset % sizeof *q.slots != offsetof(struct phx_runq_slot, state);
+    int own = (long)(offset / sizeof *q.slots) == m.actor - m.state->actor;
+    return offset % sizeof *q.slots != offsetof(struct phx_runq_slot, state) || (own && is_load);
 }
 
 /* Has this actor a next access to make? Returns 1 when it is to be made for real. */
-static int advance(const volatile void *at, uint64_t *out_logged)
+static int advance(const volatile void *at, int is_load, uint64_t *out_logged)
 {
     if (!m.actor)
         return 1;
@@ -174,7 +193,7 @@ static int advance(const volatile void *at, uint64_t *out_logged)
         return 0;
     }
     if (m.stepped) {
-        m.actor->alone = (uint8_t)is_private(at);
+        m.actor->alone = (uint8_t)is_private(at, is_load);
         longjmp(m.leave, 1);
     }
     m.stepped = 1;
@@ -194,25 +213,11 @@ static void record(uint64_t value)
 static uint64_t model_load(const volatile void *at, size_t size)
 {
     uint64_t value;
-    if (advance(at, &value)) {
+    if (advance(at, 1, &value)) {
         value = peek(at, size);
         record(value);
     }
     return value;
-}
-
-static int is_controller(void)
-{
-    return m.actor == &m.state->actor[m.nactors - 1];
-}
-
-/* Which word an address is, or -1. */
-static int word_index(const struct phx_runq *q, const volatile void *at)
-{
-    for (uint32_t i = 0; i <= q->nworkers; i++)
-        if (at == (volatile void *)runq_word(q, i))
-            return (int)i;
-    return -1;
 }
 
 static int store_is_lost(volatile void *at, uint64_t value)
@@ -240,7 +245,7 @@ static int store_is_lost(volatile void *at, uint64_t value)
 static void model_store(volatile void *at, size_t size, uint64_t value)
 {
     uint64_t logged;
-    if (!advance(at, &logged))
+    if (!advance(at, 0, &logged))
         return;
     if (!store_is_lost(at, value))
         poke(at, size, value);
@@ -279,7 +284,7 @@ static int swap_is_mutated(volatile void *at, size_t size, uint64_t desired)
 static int model_swap(volatile void *at, size_t size, void *expected, uint64_t desired)
 {
     uint64_t old, hoped = peek(expected, size);
-    if (advance(at, &old)) {
+    if (advance(at, 0, &old)) {
         if (swap_is_mutated(at, size, desired)) {
             old = hoped;
         } else {
@@ -299,7 +304,6 @@ static void set_op(struct actor *actor, enum op op)
 {
     actor->op = (uint8_t)op;
     actor->nlog = 0;
-    memset(actor->log, 0, sizeof actor->log); /* equal states are equal bytes */
 }
 
 static void finish_worker(struct state *s, uint32_t self, enum op op)
@@ -604,12 +608,37 @@ static void memo_put(uint64_t (*table)[2], size_t capacity, const uint64_t hash[
     *out_new = 1;
 }
 
+/* The state, without what nobody will ever look at again: who ended a position (unless that is
+ * checked in the end), the journal of a steal that is over, the intents of the buried. */
+static void hash_state(const struct state *s, uint64_t hash[2])
+{
+    struct state copy = *s;
+    struct phx_runq q = handle(&copy);
+    if (q.header->lock == 0)
+        memset(&q.header->journal, 0, sizeof q.header->journal);
+    for (uint32_t i = 0; i < q.nworkers; i++)
+        if (q.slots[i].state == RUNQ_GONE)
+            q.slots[i].intent = 0;
+    int units = m.config->unit[m.config->ntests - 1] + 1 < m.config->ntests;
+    for (uint32_t pos = 0; pos < q.capacity; pos++) {
+        _Atomic uint32_t *entry = runq_ledger(&q, pos);
+        if (!units && runq_entry_state(*entry) == PHX_RUNQ_ENDED)
+            *entry = PHX_RUNQ_ENDED;
+        if (copy.held[pos] == FREE || copy.held[pos] == ENDED)
+            copy.holder[pos] = 0;
+    }
+    mix(hash, &copy.region[RUNQ_LINE], (size_t)((unsigned char *)q.cost - copy.region) - RUNQ_LINE);
+    mix(hash, q.ledger, TESTS_MAX * sizeof(uint32_t));
+    for (uint32_t i = 0; i < m.nactors; i++)
+        mix(hash, &copy.actor[i],
+            offsetof(struct actor, log) + copy.actor[i].nlog * sizeof(uint64_t));
+    mix(hash, copy.holder, sizeof copy - offsetof(struct state, holder));
+}
+
 static int is_new(const struct state *s)
 {
     uint64_t hash[2] = {1, 2};
-    _Static_assert(sizeof *s % 8 == 0, "whole words");
-    mix(hash, s->region, m.region_size);
-    mix(hash, (const char *)s + sizeof s->region, sizeof *s - sizeof s->region);
+    hash_state(s, hash);
     if (2 * m.memo_used >= m.memo_capacity) {
         size_t capacity = m.memo_capacity ? 2 * m.memo_capacity : 1 << 16;
         uint64_t(*table)[2] = calloc(capacity, sizeof *table);

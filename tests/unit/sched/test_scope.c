@@ -64,6 +64,8 @@ START_TEST(loadscope_is_the_class_else_the_module)
         {"a:::b", "a:"},
         {"a::", "a"},
         {"file.yml::[x]", "file.yml"},
+        /* Brackets that are not at the end are no parameters. */
+        {"file.yml::case[1]::step", "file.yml::case[1]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         ck_assert_str_eq(scope_in(PHX_DIST_LOADSCOPE, cases[i][0], "ignored"), cases[i][1]);
@@ -98,18 +100,21 @@ END_TEST
 START_TEST(nothing_outside_the_given_bytes_is_read)
 {
     /* No NUL and exact sizes on the heap, so that the address sanitizer sees a read too far. */
-    static const char id[] = "a.py::T::t[x::y]";
-    for (size_t size = 0; size < sizeof id; size++) {
-        char *exact = malloc(size ? size : 1);
-        ck_assert_ptr_nonnull(exact);
-        memcpy(exact, id, size);
-        for (int dist = PHX_DIST_LOADSCOPE; dist <= PHX_DIST_LOADFILE; dist++) {
-            struct phx_scope scope = {0};
-            ck_assert_int_eq(phx_scope_of((enum phx_dist)dist, exact, size, NULL, 0, &scope), 1);
-            ck_assert_ptr_eq(scope.key, exact);
-            ck_assert_uint_le(scope.size, size);
+    static const char *const ids[] = {"a.py::T::t[x::y]", "a.py::t]", "a::::]", "[::]"};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        for (size_t size = 0; size <= strlen(ids[i]); size++) {
+            char *exact = malloc(size ? size : 1);
+            ck_assert_ptr_nonnull(exact);
+            memcpy(exact, ids[i], size);
+            for (int dist = PHX_DIST_LOADSCOPE; dist <= PHX_DIST_LOADFILE; dist++) {
+                struct phx_scope scope = {0};
+                int found = phx_scope_of((enum phx_dist)dist, exact, size, NULL, 0, &scope);
+                ck_assert_int_eq(found, 1);
+                ck_assert_ptr_eq(scope.key, exact);
+                ck_assert_uint_le(scope.size, size);
+            }
+            free(exact);
         }
-        free(exact);
     }
 }
 END_TEST

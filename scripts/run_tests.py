@@ -1,0 +1,82 @@
+"""Runs every test of the project and closes with one line: `N passed, N failed`.
+
+The C tests run under AddressSanitizer and UndefinedBehaviorSanitizer, built with -Werror; then the
+plugin and end-to-end tests run against the installed package. Called by `make test`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build-asan"
+
+
+def run(*command: str | Path) -> int:
+    print("+", *command, flush=True)
+    return subprocess.call([str(part) for part in command], cwd=ROOT)
+
+
+def meson() -> str:
+    return os.path.join(os.path.dirname(sys.executable), "meson")
+
+
+def run_c_tests() -> tuple[int, int]:
+    """Passed and failed single tests (TAP lines, not programs)."""
+    if not (BUILD / "build.ninja").exists():
+        status = run(
+            meson(), "setup", BUILD, "-Dtests=true", "-Dwerror=true",
+            "-Db_sanitize=address,undefined", "-Db_lundef=false",
+        )
+        if status:
+            return 0, 1
+    if run(meson(), "compile", "-C", BUILD):
+        return 0, 1
+    status = run(meson(), "test", "-C", BUILD, "--no-rebuild", "--print-errorlogs")
+    passed = failed = 0
+    for suite in ElementTree.parse(BUILD / "meson-logs" / "testlog.junit.xml").iter("testcase"):
+        if suite.find("failure") is not None or suite.find("error") is not None:
+            failed += 1
+        else:
+            passed += 1
+    return passed, max(failed, 1 if status else 0)
+
+
+def run_pytest(*paths: str) -> tuple[int, int]:
+    print("+ pytest", *paths, flush=True)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *paths],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    last = ""
+    for line in process.stdout:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        last = line
+    status = process.wait()
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error)", last)}
+    failed = counts.get("failed", 0) + counts.get("error", 0)
+    return counts.get("passed", 0), max(failed, 1 if status else 0)
+
+
+def main() -> int:
+    passed = failed = 0
+    for result in (run_c_tests(), run_pytest("tests/plugin"), run_pytest("tests/e2e")):
+        passed += result[0]
+        failed += result[1]
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
