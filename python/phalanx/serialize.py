@@ -1,11 +1,18 @@
-"""Warnings across processes: enough of the object to show it and to filter it, nothing that is executed
-but the warning's own class."""
+"""Reports and warnings across processes.
+
+Reports go through pytest's own hooks, unless nobody but pytest implements them and the report has nothing
+to take apart: most tests pass, and then its attributes are all there is. Of warnings, enough crosses to
+show and to filter them; nothing is executed but the warning's own class.
+"""
 
 from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 # The attributes of a WarningMessage beside message and category; they differ between Python versions.
 _DETAILS: tuple[str, ...] = tuple(
@@ -29,6 +36,50 @@ def warning_to_data(warning: warnings.WarningMessage) -> dict[str, Any]:
     data["category_module"] = category.__module__ if category else None
     data["category_class_name"] = category.__name__ if category else None
     return data
+
+
+ReportWriter = Callable[[pytest.Config, pytest.TestReport], "dict[str, Any]"]
+ReportReader = Callable[[pytest.Config, "dict[str, Any]"], Any]
+
+
+def _is_only_pytests(hook: Any) -> bool:
+    return all(impl.function.__module__ == "_pytest.reports" for impl in hook.get_hookimpls())
+
+
+def _write_by_hook(config: pytest.Config, report: pytest.TestReport) -> dict[str, Any]:
+    data: dict[str, Any] = config.hook.pytest_report_to_serializable(config=config, report=report)
+    return data
+
+
+def _write_plain(config: pytest.Config, report: pytest.TestReport) -> dict[str, Any]:
+    if type(report) is not pytest.TestReport or report.longrepr is not None:
+        return _write_by_hook(config, report)
+    data = report.__dict__.copy()
+    data["$report_type"] = "TestReport"
+    return data
+
+
+def report_writer(config: pytest.Config) -> ReportWriter:
+    """How this worker turns a report into data; asked once, when all plugins are there."""
+    plain = _is_only_pytests(config.hook.pytest_report_to_serializable)
+    return _write_plain if plain else _write_by_hook
+
+
+def _read_by_hook(config: pytest.Config, data: dict[str, Any]) -> Any:
+    return config.hook.pytest_report_from_serializable(config=config, data=data)
+
+
+def _read_plain(config: pytest.Config, data: dict[str, Any]) -> Any:
+    if data["longrepr"] is not None or data["$report_type"] != "TestReport":
+        return _read_by_hook(config, data)
+    del data["$report_type"]
+    return pytest.TestReport(**data)
+
+
+def report_reader(config: pytest.Config) -> ReportReader:
+    """How the controller turns data into a report."""
+    plain = _is_only_pytests(config.hook.pytest_report_from_serializable)
+    return _read_plain if plain else _read_by_hook
 
 
 def _load(module: str, name: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -17,7 +18,7 @@ from _pytest.config import ExitCode
 
 from phalanx import _engine, crash, launch, options
 from phalanx.nodes import NodeManager, WorkerController
-from phalanx.serialize import warning_from_data
+from phalanx.serialize import report_reader, warning_from_data
 from phalanx.terminal import TerminalDistReporter, WorkerStatus
 
 LEFTOVER_GRACE_S = 0.5
@@ -92,7 +93,11 @@ class DSession:
         self._interrupted = False
         self._pending_exception: BaseException | None = None
         self._internal_error = False
+        self._handlers: dict[str, Callable[[int, Any], None]] = {
+            name[3:]: getattr(self, name) for name in dir(type(self)) if name.startswith("on_")
+        }
         self._summary_reports: list[str] = []
+        self._leftovers: list[tuple[int, str, bool]] = []
         self._figures: str | None = None
         self._collecting: str | None = None  # the file that the zygote imports
         self._worker_info: dict[str, Any] = {}
@@ -128,6 +133,7 @@ class DSession:
                 f"({type(self.sched).__name__}, from pytest_xdist_make_scheduler): "
                 "this version of phalanx has no support for custom schedulers"
             )
+        self._read_report = report_reader(self.config)
         with Interrupts() as interrupts:
             try:
                 while not self._is_over():
@@ -156,9 +162,7 @@ class DSession:
         if self._forked:
             self._figures = engine.summary()
         engine.end(LEFTOVER_GRACE_S)
-        for event, _, payload in engine.poll(0):
-            if event == "leftover":
-                self._report_leftover(*payload)
+        self._leftovers = [payload for event, _, payload in engine.poll(0) if event == "leftover"]
         engine.close()
 
     @pytest.hookimpl
@@ -167,6 +171,8 @@ class DSession:
             return
         for text in self._summary_reports:
             terminalreporter.write_sep("=", f"xdist: {text}")
+        for pid, command, ended in self._leftovers:
+            terminalreporter.write_line(_describe_leftover(pid, command, ended))
         if self._cut_short:
             terminalreporter.write_line(f"interrupted while running: {_some(self._cut_short)}")
         if self._figures:
@@ -198,8 +204,9 @@ class DSession:
         return self._over or (self._forked and self.engine.active() == 0)
 
     def _loop_once(self, interrupts: Interrupts) -> None:
+        handlers = self._handlers
         for event, number, payload in self.engine.poll():
-            getattr(self, f"on_{event}")(number, payload)
+            handlers[event](number, payload)
             if (self._session.shouldfail or self._session.shouldstop) and not self._stopping:
                 self._stop()
         if interrupts.count and not self._interrupted:
@@ -355,9 +362,8 @@ class DSession:
         self.config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
 
     def on_report(self, number: int, data: dict[str, Any]) -> None:
-        node = self.nodes[number]
-        report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
-        report.node = node
+        report = self._read_report(self.config, data)
+        report.node = self.nodes[number]
         self.config.hook.pytest_runtest_logreport(report=report)
 
     def on_internal_error(self, number: int, text: str) -> None:
@@ -460,10 +466,6 @@ class DSession:
             if self._pending_exception is None and not self._session.shouldfail:
                 self._pending_exception = self._session.Failed(message)
 
-    def _report_leftover(self, pid: int, command: str, ended: bool) -> None:
-        what = "ended it" if ended else "left it alone, as it has left its worker's process group"
-        self._report_line(f"phalanx: a test left process {pid} behind ({command}); {what}")
-
 
 class _Text:
     """A string in the place of an exception's representation."""
@@ -481,6 +483,11 @@ class _Text:
 def _errors_during_collection(session: pytest.Session) -> str:
     plural = "" if session.testsfailed == 1 else "s"
     return f"{session.testsfailed} error{plural} during collection"
+
+
+def _describe_leftover(pid: int, command: str, ended: bool) -> str:
+    what = "ended it" if ended else "left it alone, as it has left its worker's process group"
+    return f"a test left process {pid} behind ({command}); {what}"
 
 
 def _some(ids: list[str], most: int = 5) -> str:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 from phalanx import _engine, forking, identity, nodes, resources
-from phalanx.serialize import warning_to_data
+from phalanx.serialize import report_writer, warning_to_data
 
 ITEMS_PER_MESSAGE = 500
 
@@ -145,6 +146,8 @@ class WorkerInteractor:
         self.workerinput.settle(workerinput)
         out, err, faults = texts
         self._inherited.repair(self.config, self.workerid, (out, err, faults))
+        self._to_data = report_writer(self.config)
+        _silence_terminal(self.config)
 
     def _run_tests(self, session: pytest.Session) -> None:
         worker = self.worker
@@ -231,21 +234,6 @@ class WorkerInteractor:
 
     # ---- reports: each is written before the next phase starts ----
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self) -> None:
-        if self.worker is not None:
-            self.worker.phase(1)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_call(self) -> None:
-        if self.worker is not None:
-            self.worker.phase(2)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_teardown(self) -> None:
-        if self.worker is not None:
-            self.worker.phase(3)
-
     @pytest.hookimpl
     def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
         self._send(_engine.MSG_LOG_START, (nodeid, location))
@@ -256,11 +244,13 @@ class WorkerInteractor:
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+        data = self._to_data(self.config, report)
         data["item_index"] = self.item_index
         data["worker_id"] = self.workerid
         data["testrun_uid"] = self.testrunuid
         self._send(_engine.MSG_REPORT, data)
+        if self.worker is not None:
+            self.worker.phase(_phase_after(report))
 
     # ---- both ----
 
@@ -306,6 +296,26 @@ class WorkerInteractor:
         yield
         if self.worker is not None:
             self._send(_engine.MSG_FINISHED, output)
+
+
+def _phase_after(report: pytest.TestReport) -> int:
+    """The phase that begins when this report was written: crashes are charged to it. After a teardown
+    the test is over, unless it is run again."""
+    if report.when == "setup":
+        return 2 if report.passed else 3
+    return 3 if report.when == "call" else 1
+
+
+def _silence_terminal(config: pytest.Config) -> None:
+    """Nobody sees what a worker's terminal reporter writes: it is not told of tests. The object stays, as
+    plugins ask for it; one that a plugin has put in its place is left alone."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if type(reporter) is not TerminalReporter:
+        return
+    for name in ("pytest_runtest_logstart", "pytest_runtest_logreport", "pytest_runtest_logfinish"):
+        caller: Any = getattr(config.hook, name)
+        if any(impl.plugin is reporter for impl in caller.get_hookimpls()):
+            caller._remove_plugin(reporter)
 
 
 def _module_of(impl: Any) -> str:

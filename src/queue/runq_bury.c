@@ -145,12 +145,14 @@ static int settle_running(struct phx_runq *q, uint32_t worker)
 int phx_runq_bury(struct phx_runq *q, uint32_t worker, struct phx_runq_view *out)
 {
     struct phx_runq_slot *slot = runq_slot(q, worker);
+    int steal = settle_steal(q, worker); /* whatever its slot says: others wait for this lock */
+    if (steal != 0)
+        shared_store(&slot->damaged, 1, memory_order_relaxed);
     if (shared_load(&slot->state, memory_order_relaxed) != RUNQ_GONE) {
-        int steal = settle_steal(q, worker);
         int claim = settle_claim(q, worker);
         int running = settle_running(q, worker);
-        shared_store(&slot->damaged, steal != 0 || claim != 0 || running != 0,
-                     memory_order_relaxed);
+        if (claim != 0 || running != 0)
+            shared_store(&slot->damaged, 1, memory_order_relaxed);
         /* Last, and a release: who sees it gone sees the word settled. Until then thieves treat
          * the word as a living worker's, which is only more careful. */
         shared_store(&slot->state, RUNQ_GONE, memory_order_release);

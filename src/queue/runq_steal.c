@@ -174,17 +174,25 @@ static int take(struct phx_runq *q, uint32_t thief, uint32_t victim, uint64_t wo
     return 1;
 }
 
+/* A lock word that was overwritten would be held for ever, and everybody would come again for ever.
+ */
+static int can_hold_lock(const struct phx_runq *q, uint32_t worker, uint32_t holder)
+{
+    if (holder > q->nworkers || holder == worker + 1) /* nobody; or we, who are not stealing */
+        return 0;
+    /* The controller breaks a dead worker's lock before it calls it gone, and the acquire keeps the
+     * second look at the lock behind the look at the state. */
+    return shared_load(&runq_slot(q, holder - 1)->state, memory_order_acquire) != RUNQ_GONE ||
+           shared_load(&q->header->lock, memory_order_relaxed) != holder;
+}
+
 int phx_runq_steal(struct phx_runq *q, uint32_t worker, uint32_t *out_pos)
 {
     struct phx_runq_slot *slot = runq_slot(q, worker);
     uint32_t holder = 0;
     /* The swap's acquire pairs with the unlock: we see the words as the last thief left them. */
-    if (!shared_swap(&q->header->lock, &holder, worker + 1)) {
-        /* Nobody with that number, or we ourselves, who are not stealing: it would be held for
-         * ever. */
-        int impossible = holder > q->nworkers || holder == worker + 1;
-        return impossible ? PHX_E_CORRUPT : -EAGAIN;
-    }
+    if (!shared_swap(&q->header->lock, &holder, worker + 1))
+        return can_hold_lock(q, worker, holder) ? -EAGAIN : PHX_E_CORRUPT;
     int result;
     do {
         uint32_t victim;

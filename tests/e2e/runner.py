@@ -7,6 +7,7 @@ Every run carries a mark in its environment; afterwards no process with that mar
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -227,7 +228,7 @@ class Project:
         self.home = home
         self.path = home / "project"
         self.path.mkdir(parents=True)
-        self._runs = 0
+        self._runs = itertools.count(1)  # several threads may start runs
 
     def write(self, files: dict[str, str]) -> Project:
         for name, text in files.items():
@@ -249,12 +250,12 @@ class Project:
         python: str = sys.executable,
         **popen: Any,
     ) -> Running:
-        self._runs += 1
-        home = self.home / f"run{self._runs}"
+        home = self.home / f"run{next(self._runs)}"
         home.mkdir()
         mark = uuid.uuid4().hex
         run = Run(args, -1, "", "", [], home / "junit.xml", home / "base")
         command = [python, "-m", "pytest", "-p", "phalanx_recorder", f"--junitxml={run.xml}"]
+        command += ["-p", "no:hypothesispytest"]  # installed for tests/plugin; slow to load
         if basetemp:
             command.append(f"--basetemp={run.basetemp}")
         environment = clean_environment(

@@ -22,6 +22,8 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report):
         status = self._config.hook.pytest_report_teststatus(report=report, config=self._config)
+        if status is None:  # -p no:terminal
+            status = (report.outcome if report.when == "call" or report.failed else "",)
         self._write(
             "report",
             nodeid=report.nodeid,
@@ -31,7 +33,7 @@ class Recorder:
             worker=getattr(report, "worker_id", None),
             sections=[list(section) for section in report.sections],
             longrepr=str(report.longrepr) if report.longrepr is not None else None,
-            properties=[list(pair) for pair in report.user_properties],
+            properties=[[name, str(value)] for name, value in report.user_properties],
             location=list(report.location),
         )
 

@@ -168,7 +168,7 @@ END_TEST
 START_TEST(v1_has_a_quota_too)
 {
     put_machine();
-    put("/proc/self/cgroup", "9:name=systemd:/x\n3:cpuset:/other\n"
+    put("/proc/self/cgroup", "9:name=cpu:/x\n3:cpuset:/other\n"
                              "4:cpuacct,cpu:/a/b\n0::/unified\n");
     put("/proc/self/mountinfo",
         "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"

@@ -42,9 +42,9 @@ static int model_swap(volatile void *at, size_t size, void *expected, uint64_t d
 
 enum {
     ACTORS_MAX = 5, /* workers and, last, the controller */
-    LOG_MAX = 112,  /* accesses of one operation */
+    LOG_MAX = 96,   /* accesses of one operation */
     TESTS_MAX = 16,
-    REGION_MAX = 2560,
+    REGION_MAX = 2048,
 };
 
 enum mutation {
@@ -68,6 +68,7 @@ struct config {
     int keep_first_unit;
     uint32_t deaths;
     uint32_t nlate; /* tests the controller hands out late, while the workers run */
+    int bury_ended; /* workers that ended are buried while the others run, not only at the end */
     int leaver;     /* worker 0 gives its second claim back and ends */
     enum mutation mutation;
 };
@@ -82,7 +83,7 @@ struct actor {
     int8_t cur, next; /* positions held, or -1 */
     uint8_t nlog;
     uint8_t alone;         /* its next access is private */
-    uint64_t log[LOG_MAX]; /* what the accesses of `op` returned so far */
+    uint32_t log[LOG_MAX]; /* what the accesses of `op` returned so far */
 };
 
 enum { FREE, HELD, STARTED, ENDED }; /* the model's own idea of a position */
@@ -102,7 +103,7 @@ static struct {
     uint64_t nstates, nends;
     const char *found; /* NULL so far */
     char found_text[200];
-    uint64_t (*memo)[2];
+    uint64_t *memo; /* hashes of the states met; 0 is an empty place */
     size_t memo_capacity, memo_used;
     /* the step being made; actor NULL: accesses are simply made */
     struct state *state;
@@ -128,6 +129,17 @@ static struct phx_runq handle(struct state *s)
     if (phx_runq_attach(&q, s->region, m.region_size, NULL) != 0)
         abort();
     return q;
+}
+
+/* Words are logged in half their size: positions are small here. */
+static uint32_t pack(size_t size, uint64_t value)
+{
+    return size == 8 ? (uint32_t)(value >> 32 << 16 | (value & 0xffff)) : (uint32_t)value;
+}
+
+static uint64_t unpack(size_t size, uint32_t logged)
+{
+    return size == 8 ? runq_word_of(logged & 0xffff, logged >> 16) : logged;
 }
 
 static uint64_t peek(const volatile void *at, size_t size)
@@ -180,11 +192,14 @@ static int is_private(const volatile void *at, int is_load)
         return 0;
     size_t offset = (size_t)(byte - (char *)q.slots);
     int own = (long)(offset / sizeof *q.slots) == m.actor - m.state->actor;
-    return offset % sizeof *q.slots != offsetof(struct phx_runq_slot, state) || (own && is_load);
+    if (offset % sizeof *q.slots != offsetof(struct phx_runq_slot, state))
+        return 1;
+    /* JOINED or WORKING makes a difference only where first units are kept. */
+    return own && (is_load || (!m.config->keep_first_unit && !m.config->leaver));
 }
 
 /* Has this actor a next access to make? Returns 1 when it is to be made for real. */
-static int advance(const volatile void *at, int is_load, uint64_t *out_logged)
+static int advance(const volatile void *at, int is_load, uint32_t *out_logged)
 {
     if (!m.actor)
         return 1;
@@ -200,23 +215,25 @@ static int advance(const volatile void *at, int is_load, uint64_t *out_logged)
     return 1;
 }
 
-static void record(uint64_t value)
+static void record(uint32_t value)
 {
     if (!m.actor)
         return;
     if (m.actor->nlog == LOG_MAX)
         abort();
     m.actor->log[m.actor->nlog++] = value;
+    if (m.actor->nlog < LOG_MAX)
+        m.actor->log[m.actor->nlog] = 0; /* hashed by eights */
     m.replayed++;
 }
 
 static uint64_t model_load(const volatile void *at, size_t size)
 {
-    uint64_t value;
-    if (advance(at, 1, &value)) {
-        value = peek(at, size);
-        record(value);
-    }
+    uint32_t logged;
+    if (!advance(at, 1, &logged))
+        return unpack(size, logged);
+    uint64_t value = peek(at, size);
+    record(pack(size, value));
     return value;
 }
 
@@ -244,7 +261,7 @@ static int store_is_lost(volatile void *at, uint64_t value)
 
 static void model_store(volatile void *at, size_t size, uint64_t value)
 {
-    uint64_t logged;
+    uint32_t logged;
     if (!advance(at, 0, &logged))
         return;
     if (!store_is_lost(at, value))
@@ -284,15 +301,17 @@ static int swap_is_mutated(volatile void *at, size_t size, uint64_t desired)
 static int model_swap(volatile void *at, size_t size, void *expected, uint64_t desired)
 {
     uint64_t old, hoped = peek(expected, size);
-    if (advance(at, 0, &old)) {
-        if (swap_is_mutated(at, size, desired)) {
-            old = hoped;
-        } else {
-            old = peek(at, size);
-            if (old == hoped)
-                poke(at, size, desired);
-        }
-        record(old);
+    uint32_t logged;
+    if (!advance(at, 0, &logged)) {
+        old = unpack(size, logged);
+    } else if (swap_is_mutated(at, size, desired)) {
+        old = hoped;
+        record(pack(size, old));
+    } else {
+        old = peek(at, size);
+        if (old == hoped)
+            poke(at, size, desired);
+        record(pack(size, old));
     }
     poke(expected, size, old);
     return old == hoped;
@@ -311,7 +330,10 @@ static void finish_worker(struct state *s, uint32_t self, enum op op)
     set_op(&s->actor[self], op);
     s->actor[self].parked = 0;
     s->actor[self].alone = 0;
-    s->bury[s->nbury++] = (uint8_t)self;
+    s->actor[self].cur = s->actor[self].next = -1;
+    s->actor[self].first = 0;
+    if (op == DEAD || m.config->bury_ended)
+        s->bury[s->nbury++] = (uint8_t)self;
 }
 
 static int claimed(struct state *s, uint32_t self, uint32_t pos)
@@ -434,14 +456,14 @@ static void controller_begin(struct state *s)
     }
 }
 
-static int enabled(struct state *s, uint32_t self)
+static int enabled(const struct state *s, uint32_t self)
 {
     const struct actor *actor = &s->actor[self];
     if (self == m.nactors - 1)
         return actor->op != IDLE || s->nbury > 0 || s->nlate < m.config->nlate;
     if (actor->op == DONE || actor->op == DEAD)
         return 0;
-    return !actor->parked || handle(s).header->lock == 0;
+    return !actor->parked || ((const struct phx_runq_header *)s->region)->lock == 0;
 }
 
 /* Runs the actor's operation up to its first access (`probe`), or for one access. */
@@ -594,25 +616,13 @@ static void mix(uint64_t hash[2], const void *bytes, size_t size)
     }
 }
 
-static void memo_put(uint64_t (*table)[2], size_t capacity, const uint64_t hash[2], int *out_new)
-{
-    size_t i = hash[0] & (capacity - 1);
-    while (table[i][0] || table[i][1]) {
-        if (table[i][0] == hash[0] && table[i][1] == hash[1]) {
-            *out_new = 0;
-            return;
-        }
-        i = (i + 1) & (capacity - 1);
-    }
-    memcpy(table[i], hash, sizeof table[i]);
-    *out_new = 1;
-}
-
 /* The state, without what nobody will ever look at again: who ended a position (unless that is
  * checked in the end), the journal of a steal that is over, the intents of the buried. */
-static void hash_state(const struct state *s, uint64_t hash[2])
+static uint64_t hash_state(const struct state *s)
 {
-    struct state copy = *s;
+    static struct state copy;
+    memcpy(copy.region, s->region, m.region_size);
+    memcpy(copy.holder, s->holder, sizeof *s - offsetof(struct state, holder));
     struct phx_runq q = handle(&copy);
     if (q.header->lock == 0)
         memset(&q.header->journal, 0, sizeof q.header->journal);
@@ -627,32 +637,47 @@ static void hash_state(const struct state *s, uint64_t hash[2])
         if (copy.held[pos] == FREE || copy.held[pos] == ENDED)
             copy.holder[pos] = 0;
     }
-    mix(hash, &copy.region[RUNQ_LINE], (size_t)((unsigned char *)q.cost - copy.region) - RUNQ_LINE);
+    uint64_t hash[2] = {1, 2};
+    mix(hash, &q.header->lock, 32);
+    for (uint32_t i = 0; i <= q.nworkers; i++)
+        mix(hash, runq_word(&q, i), 8);
+    for (uint32_t i = 0; i < q.nworkers; i++)
+        mix(hash, &q.slots[i], 24);
+    mix(hash, &q.header->positions, 8);
     mix(hash, q.ledger, TESTS_MAX * sizeof(uint32_t));
     for (uint32_t i = 0; i < m.nactors; i++)
-        mix(hash, &copy.actor[i],
-            offsetof(struct actor, log) + copy.actor[i].nlog * sizeof(uint64_t));
+        mix(hash, &s->actor[i],
+            (offsetof(struct actor, log) + s->actor[i].nlog * sizeof(uint32_t) + 7) / 8 * 8);
     mix(hash, copy.holder, sizeof copy - offsetof(struct state, holder));
+    return hash[0] ^ (hash[1] << 1 | hash[1] >> 63);
+}
+
+/* 64 bits of hash stand for a state: among ten million of them, two are taken for one with a
+ * probability of 3 in a million. */
+static int memo_put(uint64_t *table, size_t capacity, uint64_t hash)
+{
+    size_t i = hash & (capacity - 1);
+    while (table[i] && table[i] != hash)
+        i = (i + 1) & (capacity - 1);
+    int fresh = table[i] == 0;
+    table[i] = hash;
+    return fresh;
 }
 
 static int is_new(const struct state *s)
 {
-    uint64_t hash[2] = {1, 2};
-    hash_state(s, hash);
-    if (2 * m.memo_used >= m.memo_capacity) {
+    if (4 * m.memo_used >= 3 * m.memo_capacity) {
         size_t capacity = m.memo_capacity ? 2 * m.memo_capacity : 1 << 16;
-        uint64_t(*table)[2] = calloc(capacity, sizeof *table);
+        uint64_t *table = calloc(capacity, sizeof *table);
         ck_assert_ptr_nonnull(table);
-        int fresh;
         for (size_t i = 0; i < m.memo_capacity; i++)
-            if (m.memo[i][0] || m.memo[i][1])
-                memo_put(table, capacity, m.memo[i], &fresh);
+            if (m.memo[i])
+                memo_put(table, capacity, m.memo[i]);
         free(m.memo);
         m.memo = table;
         m.memo_capacity = capacity;
     }
-    int fresh;
-    memo_put(m.memo, m.memo_capacity, hash, &fresh);
+    int fresh = memo_put(m.memo, m.memo_capacity, hash_state(s));
     m.memo_used += (size_t)fresh;
     return fresh;
 }
@@ -678,16 +703,15 @@ static void explore(const struct state *s)
     if (m.found || !is_new(s))
         return;
     m.nstates++;
-    struct state copy = *s;
     for (uint32_t i = 0; i < m.nactors; i++) {
-        if (copy.actor[i].alone && enabled(&copy, i)) {
+        if (s->actor[i].alone && enabled(s, i)) {
             follow(s, i);
             return;
         }
     }
     int moves = 0;
     for (uint32_t i = 0; i < m.nactors && !m.found; i++) {
-        if (!enabled(&copy, i))
+        if (!enabled(s, i))
             continue;
         moves++;
         follow(s, i);
@@ -719,67 +743,29 @@ static const char *check_config(const struct config *c)
     return m.found;
 }
 
+/* clang-format off */
 static const struct config configs[] = {
-    {.name = "an owner and two idle workers",
-     .ntests = 4,
-     .nworkers = 3,
-     .nspans = 1,
-     .spans = {{0, 4}},
-     .unit = {0, 1, 2, 3},
-     .deaths = 1},
-    {.name = "units of two",
-     .ntests = 4,
-     .nworkers = 3,
-     .nspans = 1,
-     .spans = {{0, 4}},
-     .unit = {0, 0, 1, 1},
-     .deaths = 1},
-    {.name = "neighbours: a span emptied by one thief takes from the span before it",
-     .ntests = 3,
-     .nworkers = 3,
-     .nspans = 2,
-     .spans = {{0, 2}, {2, 3}},
-     .unit = {0, 1, 2},
-     .deaths = 1},
-    {.name = "first units are kept",
-     .ntests = 4,
-     .nworkers = 3,
-     .nspans = 2,
-     .spans = {{0, 2}, {2, 4}},
-     .unit = {0, 1, 2, 3},
-     .keep_first_unit = 1,
-     .deaths = 1},
-    {.name = "an ownerless span",
-     .ntests = 3,
-     .nworkers = 2,
-     .nspans = 3,
-     .spans = {{0, 0}, {0, 0}, {0, 3}},
-     .unit = {0, 0, 1},
-     .deaths = 1},
-    {.name = "late tests",
-     .ntests = 1,
-     .nworkers = 2,
-     .nspans = 1,
-     .spans = {{0, 1}},
-     .unit = {0},
-     .nlate = 2,
-     .deaths = 1},
-    {.name = "a worker that stops early",
-     .ntests = 4,
-     .nworkers = 2,
-     .nspans = 1,
-     .spans = {{0, 4}},
-     .unit = {0, 0, 0, 1},
-     .leaver = 1,
-     .deaths = 1},
-    {.name = "two deaths",
-     .ntests = 3,
-     .nworkers = 2,
-     .nspans = 1,
-     .spans = {{0, 3}},
-     .unit = {0, 1, 2},
-     .deaths = 2},
+    {.name = "an owner and two idle workers", .ntests = 3, .nworkers = 3, .nspans = 1,
+     .spans = {{0, 3}}, .unit = {0, 1, 2}, .deaths = 1},
+    {.name = "one owner, one idle, five tests", .ntests = 5, .nworkers = 2, .nspans = 1,
+     .spans = {{0, 5}}, .unit = {0, 1, 2, 3, 4}, .deaths = 1, .bury_ended = 1},
+    {.name = "units of two", .ntests = 4, .nworkers = 3, .nspans = 1,
+     .spans = {{0, 4}}, .unit = {0, 0, 1, 1}, .deaths = 1},
+    {.name = "neighbours: whoever was robbed empty robs the span before its own",
+     .ntests = 3, .nworkers = 3, .nspans = 2,
+     .spans = {{0, 2}, {2, 3}}, .unit = {0, 1, 2}, .deaths = 1},
+    {.name = "first units are kept", .ntests = 3, .nworkers = 3, .nspans = 2,
+     .spans = {{0, 2}, {2, 3}}, .unit = {0, 1, 2}, .keep_first_unit = 1, .deaths = 1},
+    {.name = "an ownerless span with a begun unit", .ntests = 4, .nworkers = 2, .nspans = 3,
+     .spans = {{0, 0}, {0, 0}, {0, 4}}, .unit = {0, 0, 1, 2}, .deaths = 1, .bury_ended = 1},
+    {.name = "late tests", .ntests = 1, .nworkers = 2, .nspans = 1,
+     .spans = {{0, 1}}, .unit = {0}, .nlate = 3, .deaths = 1, .bury_ended = 1},
+    {.name = "a worker that stops early", .ntests = 4, .nworkers = 2, .nspans = 1,
+     .spans = {{0, 4}}, .unit = {0, 0, 0, 1}, .leaver = 1, .deaths = 1, .bury_ended = 1},
+    {.name = "two deaths", .ntests = 3, .nworkers = 2, .nspans = 1,
+     .spans = {{0, 3}}, .unit = {0, 1, 2}, .deaths = 2},
 };
+/* clang-format on */
 
 START_TEST(every_interleaving_hands_out_every_test_once)
 {

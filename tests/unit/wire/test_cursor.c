@@ -116,6 +116,13 @@ START_TEST(a_container_may_not_claim_more_than_there_is)
         phx_cursor_init(&cursor, lies[i].bytes, lies[i].size);
         ck_assert_int_eq(phx_cursor_skip(&cursor), PHX_E_PROTO);
     }
+    /* Told at the header, before anybody has allocated: two items where one byte is left. */
+    struct phx_cursor late;
+    struct phx_token claim;
+    phx_cursor_init(&late, "\xc0\xc0\x92\xc0", 4);
+    ck_assert_int_eq(phx_cursor_skip(&late), 0);
+    ck_assert_int_eq(phx_cursor_skip(&late), 0);
+    ck_assert_int_eq(phx_cursor_next(&late, &claim), PHX_E_PROTO);
     /* Nested arrays that each claim all that is left: each alone would be plausible. */
     char nested[600];
     for (size_t i = 0; i < sizeof nested; i += 3)

@@ -310,6 +310,41 @@ START_TEST(descriptors_come_in_order)
 }
 END_TEST
 
+/* The descriptors of a message of several frames come once, with its first byte. */
+START_TEST(descriptors_of_a_large_message_come_once)
+{
+    enum { SIZE = 2 * PHX_FRAME_MAX + 1 };
+    char *body = pattern(SIZE);
+    int pair[2];
+    open_pair(pair);
+    ck_assert_int_eq(phx_fd_set_nonblocking(pair[1], 0), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0)
+        _exit(phx_frame_write(pair[0], 3, body, SIZE, pair, 2) == 0 ? 0 : 1);
+    struct phx_inbox in;
+    struct phx_message message;
+    phx_inbox_init(&in);
+    ck_assert_int_gt(phx_inbox_read(&in, pair[1]), 0);
+    ck_assert_uint_eq(in.nfds, 2);
+    while (phx_inbox_next(&in, &message) == 0)
+        ck_assert_int_gt(phx_inbox_read(&in, pair[1]), 0);
+    ck_assert_uint_eq(message.size, SIZE);
+    ck_assert_uint_eq(in.nfds, 2);
+    expect_exit_0(child);
+    phx_inbox_fini(&in);
+    free(body);
+}
+END_TEST
+
+static int open_descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 512; fd++)
+        count += fcntl(fd, F_GETFD) != -1;
+    return count;
+}
+
 START_TEST(a_flood_of_descriptors_is_refused_and_closed)
 {
     int pair[2], sent[PHX_FDS_MAX];
@@ -318,8 +353,7 @@ START_TEST(a_flood_of_descriptors_is_refused_and_closed)
         sent[i] = pair[0];
     struct phx_inbox in;
     phx_inbox_init(&in);
-    int before = dup(pair[0]);
-    close(before);
+    int before = open_descriptors();
     int status = 0;
     for (int i = 0; i <= PHX_INBOX_FDS_MAX / PHX_FDS_MAX; i++) {
         ck_assert_int_ge(status, 0);
@@ -328,9 +362,9 @@ START_TEST(a_flood_of_descriptors_is_refused_and_closed)
     }
     ck_assert_int_eq(status, PHX_E_PROTO);
     ck_assert_uint_eq(in.nfds, PHX_INBOX_FDS_MAX);
+    ck_assert_int_eq(open_descriptors(), before + PHX_INBOX_FDS_MAX);
     phx_inbox_fini(&in);
-    int after = dup(pair[0]);
-    ck_assert_int_eq(after, before); /* none has leaked */
+    ck_assert_int_eq(open_descriptors(), before);
 }
 END_TEST
 
@@ -397,6 +431,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_message_too_large_is_not_sent);
     tcase_add_test(tests, a_message_too_large_is_not_taken);
     tcase_add_test(tests, descriptors_come_in_order);
+    tcase_add_test(tests, descriptors_of_a_large_message_come_once);
     tcase_add_test(tests, a_flood_of_descriptors_is_refused_and_closed);
     tcase_add_test(tests, a_pipe_serves_as_a_channel);
     tcase_add_test(tests, a_closed_peer_is_told);

@@ -350,7 +350,10 @@ START_TEST(items_of_another_shape_are_refused)
         "\x91\x92\xa1"
         "a\xc0", /* two fields */
         "\x91\x94\xa1"
-        "a\xc0\xc0\xc0",        /* four */
+        "a\xc0\xc0\xc0", /* four */
+        "\x92\x94\xa1"
+        "a\xc0\xc0\x93\xa1"
+        "b\xc0\xc0",            /* four, the last of which looks like the next item */
         "\x91\x93\xc0\xc0\xc0", /* no node id */
         "\x91\x93\xa1"
         "a\x07\xc0", /* a group that is a number */

@@ -1,0 +1,186 @@
+/* The run queue between processes that die by SIGKILL at any moment: what a real run does to it.
+ * PHX_TEST_SECONDS asks for more than the default. */
+#include "queue/runq.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "queue/runq_region.h"
+#include "runq_fixture.h"
+
+enum { AT_ONCE = 4, WORKERS = 200, TESTS_MAX = 10000, LATE = 300 };
+
+/* Beside the region: who ran what, counted by the workers themselves. */
+struct counts {
+    _Atomic uint32_t begun[TESTS_MAX + LATE], ended[TESTS_MAX + LATE];
+};
+
+static struct fixture f;
+static struct counts *counts;
+static pid_t pids[WORKERS]; /* 0: not started, or buried */
+static unsigned long kills, in_steals, in_journals, in_claims, crashes;
+
+static void *shared_memory(size_t size)
+{
+    void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(mem, MAP_FAILED);
+    return mem;
+}
+
+static int claim(uint32_t worker, uint32_t *pos)
+{
+    int got;
+    while ((got = phx_runq_claim(&f.q, worker, pos)) == -EAGAIN)
+        sched_yield();
+    return got;
+}
+
+static _Noreturn void work(uint32_t worker, int lifetime_us)
+{
+    uint32_t pos, next;
+    /* A timer of its own hits a worker at work more often than a signal from a busy parent. The
+     * very last ones live, so that somebody can run what the others leave. */
+    if (lifetime_us > 0) {
+        struct itimerval timer = {.it_value = {.tv_usec = lifetime_us}};
+        setitimer(ITIMER_REAL, &timer, NULL);
+    }
+    phx_runq_join(&f.q, worker);
+    int got = claim(worker, &pos);
+    for (; got == 1; pos = next) {
+        phx_runq_start(&f.q, worker, pos, 0);
+        counts->begun[pos]++;
+        got = claim(worker, &next);
+        counts->ended[pos]++;
+        phx_runq_end(&f.q, worker, pos, 0);
+    }
+    _exit(got == 0 ? 0 : 1);
+}
+
+static int may_die(uint32_t worker)
+{
+    return worker + 2 * AT_ONCE < WORKERS;
+}
+
+static void start(uint32_t worker, uint32_t random)
+{
+    pids[worker] = fork();
+    ck_assert_int_ge(pids[worker], 0);
+    if (pids[worker] == 0)
+        work(worker, may_die(worker) && random % 2 ? 1 + (int)(random % 3000) : 0);
+}
+
+/* Reaps one worker and settles its estate. */
+static void reap(uint32_t worker, int status)
+{
+    int killed =
+        WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGALRM);
+    ck_assert_msg(status == 0 || killed, "worker %u: wait status %d", worker, status);
+    if (f.q.header->lock == worker + 1) {
+        in_steals++;
+        in_journals += f.q.header->journal.valid;
+    }
+    uint32_t left = phx_runq_left(&f.q);
+    kills += (unsigned long)killed;
+    struct phx_runq_view before, view;
+    phx_runq_look(&f.q, worker, &before);
+    in_claims += before.claimed == PHX_RUNQ_NONE && killed && left > 0 &&
+                 f.q.slots[worker].intent + 1 == runq_range_of(*runq_word(&f.q, worker)).lo &&
+                 phx_runq_state(&f.q, f.q.slots[worker].intent) == PHX_RUNQ_QUEUED;
+    ck_assert_int_eq(phx_runq_bury(&f.q, worker, &view), 0);
+    pids[worker] = 0;
+    if (view.running == PHX_RUNQ_NONE)
+        return;
+    ck_assert(killed);
+    crashes++;
+    uint32_t test = phx_runq_test(&f.q, (uint32_t)view.running);
+    if (test % 2) /* some are tried again */
+        ck_assert_int_ne(phx_runq_add_late(&f.q, test, 10), PHX_E_CORRUPT);
+}
+
+static void check_end(void)
+{
+    for (uint32_t pos = 0; pos < phx_runq_positions(&f.q); pos++) {
+        enum phx_runq_state state = phx_runq_state(&f.q, pos);
+        uint32_t begun = counts->begun[pos], ended = counts->ended[pos];
+        if (state == PHX_RUNQ_ENDED)
+            ck_assert_msg(begun == 1 && ended == 1, "%u: ended, run %u times", pos, begun);
+        else if (state == PHX_RUNQ_CRASHED)
+            ck_assert_msg(begun <= 1 && ended <= 1, "%u: crashed, run %u times", pos, begun);
+        else
+            ck_abort_msg("%u of %u: lost in state %d", pos, phx_runq_positions(&f.q), state);
+    }
+}
+
+static void round_of(uint64_t *seed)
+{
+    uint32_t ntests = 1 + fixture_random(seed) % TESTS_MAX;
+    /* Most spans are those of workers that have not come yet: many steals. */
+    fixture_plan(&f.plan, ntests, 1 + fixture_random(seed) % WORKERS, 1 + fixture_random(seed) % 4);
+    f.plan.keep_first_unit = fixture_random(seed) % 2;
+    f.size = phx_runq_size(&f.plan, WORKERS, LATE);
+    f.mem = shared_memory(f.size);
+    ck_assert_int_eq(phx_runq_init(&f.q, f.mem, f.size, &f.plan, WORKERS, LATE), 0);
+    memset(counts, 0, sizeof *counts);
+    uint32_t started = 0, living = 0;
+    while (living > 0 || phx_runq_left(&f.q) > 0) {
+        while (living < AT_ONCE && started < WORKERS && phx_runq_left(&f.q) > 0) {
+            start(started++, fixture_random(seed));
+            living++;
+        }
+        for (uint32_t spin = fixture_random(seed) % 20000; spin > 0; spin--)
+            atomic_signal_fence(memory_order_seq_cst);
+        uint32_t victim = started - 1 - fixture_random(seed) % AT_ONCE;
+        if (victim < started && may_die(victim) && pids[victim] > 0 &&
+            fixture_random(seed) % 4 == 0) {
+            ck_assert_int_eq(kill(pids[victim], SIGKILL), 0);
+        }
+        for (uint32_t i = 0; i < started; i++) {
+            int status;
+            if (pids[i] > 0 && waitpid(pids[i], &status, WNOHANG) == pids[i]) {
+                reap(i, status);
+                living--;
+            }
+        }
+        sched_yield();
+    }
+    check_end();
+    ck_assert_int_eq(munmap(f.mem, f.size), 0);
+    phx_plan_fini(&f.plan);
+}
+
+START_TEST(no_test_is_lost_or_run_twice)
+{
+    const char *asked = getenv("PHX_TEST_SECONDS");
+    const char *seeded = getenv("PHX_TEST_SEED");
+    uint64_t seed = seeded ? strtoull(seeded, NULL, 10) : 20261123;
+    phx_ns end = phx_clock_now() + (asked ? atol(asked) : 4) * PHX_S;
+    counts = shared_memory(sizeof *counts);
+    int rounds = 0;
+    for (; phx_clock_now() < end || rounds < 3; rounds++)
+        round_of(&seed);
+    printf(
+        "# kill: %d rounds, %lu kills, %lu in a steal (%lu with a valid journal), %lu in a claim, "
+        "%lu tests crashed\n",
+        rounds, kills, in_steals, in_journals, in_claims, crashes);
+    ck_assert_uint_gt(crashes, 0);
+}
+END_TEST
+
+static void add(TCase *tests)
+{
+    tcase_add_test(tests, no_test_is_lost_or_run_twice);
+}
+
+int main(void)
+{
+    const char *asked = getenv("PHX_TEST_SECONDS");
+    return harness_run("runq_kill", 120 + (asked ? atof(asked) : 0), add);
+}
