@@ -7,7 +7,8 @@ show and to filter them; nothing is executed but the warning's own class.
 
 from __future__ import annotations
 
-import importlib
+import builtins
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -22,20 +23,51 @@ _DETAILS: tuple[str, ...] = tuple(
 )
 
 
+def _class_to_data(cls: type[Warning] | None) -> list[str] | None:
+    """Where a warning class is found, and the nearest ancestor that every process has."""
+    if cls is None:
+        return None
+    ancestor = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+    return [cls.__module__, cls.__name__, ancestor.__name__]
+
+
+def _class_from_data(data: list[str] | None) -> type[Warning] | None:
+    """The class itself if its module happens to be loaded here, else one of the same name: the controller
+    imports no module of the suite for the sake of a warning."""
+    if data is None:
+        return None
+    module, name, ancestor = data
+    found = getattr(sys.modules.get(module), name, None)
+    if isinstance(found, type) and issubclass(found, Warning):
+        return found
+    base = getattr(builtins, ancestor, Warning)
+    if not (isinstance(base, type) and issubclass(base, Warning)):
+        base = Warning
+    return type(name, (base,), {"__module__": module})
+
+
 def warning_to_data(warning: warnings.WarningMessage) -> dict[str, Any]:
     message = warning.message
     data: dict[str, Any] = {name: getattr(warning, name) for name in _DETAILS}
-    # The line source and the source object cannot cross, and are not shown.
-    data["source"] = None
-    data["message_str"] = str(message)
-    if isinstance(message, Warning):
-        data["message_module"] = type(message).__module__
-        data["message_class_name"] = type(message).__name__
-        data["message_args"] = message.args
-    category = warning.category
-    data["category_module"] = category.__module__ if category else None
-    data["category_class_name"] = category.__name__ if category else None
+    data["source"] = None  # an object of the worker
+    data["text"] = str(message)
+    data["category"] = _class_to_data(warning.category)
+    data["class"] = _class_to_data(type(message)) if isinstance(message, Warning) else None
     return data
+
+
+def warning_from_data(data: dict[str, Any]) -> warnings.WarningMessage:
+    text: str = data["text"]
+    message: Warning | str = text
+    cls = _class_from_data(data["class"])
+    if cls is not None:
+        # Not by its constructor, which may want anything: a warning is shown by its text.
+        shown = type(cls.__name__, (cls,), {"__module__": cls.__module__, "__str__": lambda _: text})
+        message = shown.__new__(shown)
+        message.args = (text,)
+    kwargs = {name: data.get(name) for name in _DETAILS}
+    category = _class_from_data(data["category"])
+    return warnings.WarningMessage(message=message, category=category, **kwargs)  # type: ignore
 
 
 ReportWriter = Callable[[pytest.Config, pytest.TestReport], "dict[str, Any]"]
@@ -80,34 +112,3 @@ def report_reader(config: pytest.Config) -> ReportReader:
     """How the controller turns data into a report."""
     plain = _is_only_pytests(config.hook.pytest_report_from_serializable)
     return _read_plain if plain else _read_by_hook
-
-
-def _load(module: str, name: str) -> Any:
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
-        return None
-
-
-def _message(data: dict[str, Any]) -> Warning | str:
-    text: str = data["message_str"]
-    module, name = data.get("message_module"), data.get("message_class_name")
-    if module is None or name is None:
-        return text
-    cls = _load(module, name)
-    if isinstance(cls, type) and issubclass(cls, Warning):
-        try:
-            return cls(*data["message_args"])
-        except Exception:
-            pass  # a constructor that wants more than its args: the text is what matters
-    return Warning(f"{module}.{name}: {text}")
-
-
-def warning_from_data(data: dict[str, Any]) -> warnings.WarningMessage:
-    category = None
-    if data["category_module"]:
-        category = _load(data["category_module"], data["category_class_name"]) or Warning
-    kwargs = {name: data.get(name) for name in _DETAILS}
-    return warnings.WarningMessage(
-        message=_message(data), category=category, **kwargs  # type: ignore[arg-type]
-    )

@@ -79,20 +79,20 @@ values = st.recursive(
 
 
 @given(values)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_decode_of_encode_is_the_identity(value):
     crosses_exactly(value)
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_any_bytes_are_a_value_or_a_value_error(body):
     with contextlib.suppress(ValueError):
         crosses_exactly(_engine.decode(body))
 
 
 @given(values, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_damaged_bytes_are_a_value_or_a_value_error(value, data):
     body = bytearray(_engine.encode(value)[0])
     for _ in range(data.draw(st.integers(1, 3))):

@@ -16,7 +16,7 @@
 #include "queue/runq_region.h"
 #include "runq_fixture.h"
 
-enum { AT_ONCE = 4, WORKERS = 200, TESTS_MAX = 10000, LATE = 300 };
+enum { AT_ONCE = 4, WORKERS = 1000, TESTS_MAX = 10000, LATE = 300 };
 
 /* Beside the region: who ran what, counted by the workers themselves. */
 struct counts {
@@ -50,6 +50,7 @@ static _Noreturn void work(uint32_t worker, int lifetime_us)
      * very last ones live, so that somebody can run what the others leave. */
     if (lifetime_us > 0) {
         struct itimerval timer = {.it_value = {.tv_usec = lifetime_us}};
+        signal(SIGALRM, SIG_DFL); /* Check's own handler kills the whole test */
         setitimer(ITIMER_REAL, &timer, NULL);
     }
     phx_runq_join(&f.q, worker);
@@ -122,7 +123,8 @@ static void check_end(void)
 static void round_of(uint64_t *seed)
 {
     uint32_t ntests = 1 + fixture_random(seed) % TESTS_MAX;
-    /* Most spans are those of workers that have not come yet: many steals. */
+    /* Most spans are those of workers that have not come yet, and a thief looks at a thousand
+     * words: most of the time goes into steals, and so do the deaths. */
     fixture_plan(&f.plan, ntests, 1 + fixture_random(seed) % WORKERS, 1 + fixture_random(seed) % 4);
     f.plan.keep_first_unit = fixture_random(seed) % 2;
     f.size = phx_runq_size(&f.plan, WORKERS, LATE);

@@ -1,0 +1,607 @@
+"""Workers, zygote, guard and controller that die, and people who interrupt: nothing lost, nothing run twice,
+nothing left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import random
+import signal
+import termios
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expected import DIST_MODES
+from runner import Project, Run, Running, marked_processes, wait_gone, wait_until
+
+NOTE = """
+import os, signal, subprocess, sys, threading, time
+import pytest
+
+def note(text, name="log"):
+    fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(fd, (text + "\\n").encode())
+    os.close(fd)
+"""
+
+# What kills → the code, and what the report must say.
+DEATHS = {
+    "abort": ("os.abort()", "killed by signal 6 (SIGABRT"),
+    "segv": ("os.kill(os.getpid(), signal.SIGSEGV); time.sleep(30)", "killed by signal 11 (SIGSEGV"),
+    "kill": ("os.kill(os.getpid(), signal.SIGKILL); time.sleep(30)", "killed by signal 9 (SIGKILL"),
+    "term": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)", "killed by signal 15 (SIGTERM"),
+    "exit0": ("os._exit(0)", "exited with status 0"),
+    "exit3": ("os._exit(3)", "exited with status 3"),
+    "thread": (
+        "threading.Thread(target=lambda: os._exit(4)).start(); time.sleep(30)",
+        "exited with status 4",
+    ),
+}
+PHASES = ("setup", "call", "teardown")
+
+
+def dying_module() -> str:
+    lines = [NOTE]
+    lines += ["class TestDying:"]
+    for name, (code, _) in DEATHS.items():
+        lines += [
+            f"    def test_{name}(self):",
+            f"        note('{name}')",
+            f"        print('last words of {name}')",
+            f"        {code}",
+            f"    def test_after_{name}(self): note('after_{name}')",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+PHASES_MODULE = NOTE + """
+@pytest.fixture
+def setup_dies():
+    print("words in setup")
+    os.abort()
+
+@pytest.fixture
+def teardown_dies():
+    yield
+    print("words in teardown")
+    os._exit(5)
+
+def test_setup(setup_dies): note("never")
+def test_between(): note("between")
+def test_teardown(teardown_dies): note("teardown")
+def test_last(): note("last")
+"""
+
+ORDINARY_MODULE = NOTE + """
+@pytest.mark.parametrize("number", range(10))
+def test_ordinary(number): note(f"ordinary{number}")
+
+@pytest.mark.xdist_group("g")
+class TestGroup:
+    def test_a(self): note("a")
+    def test_b(self): note("b")
+"""
+
+DYING = {
+    "test_dying.py": dying_module(),
+    "test_phases.py": PHASES_MODULE,
+    "test_ordinary.py": ORDINARY_MODULE,
+}
+EXPECTED: dict[str, list[str]] = {
+    **{f"test_dying.py::TestDying::test_{name}": ["failed"] for name in DEATHS},
+    **{f"test_dying.py::TestDying::test_after_{name}": ["passed"] for name in DEATHS},
+    "test_phases.py::test_setup": ["failed"],
+    "test_phases.py::test_between": ["passed"],
+    "test_phases.py::test_teardown": ["failed", "passed"],
+    "test_phases.py::test_last": ["passed"],
+    **{f"test_ordinary.py::test_ordinary[{number}]": ["passed"] for number in range(10)},
+    "test_ordinary.py::TestGroup::test_a": ["passed"],
+    "test_ordinary.py::TestGroup::test_b": ["passed"],
+}
+CALLED = sorted(
+    [*DEATHS, *(f"after_{name}" for name in DEATHS), "between", "teardown", "last", "a", "b"]
+    + [f"ordinary{number}" for number in range(10)]
+)
+
+FAULT_MODES = [("-n1", dist) for dist in DIST_MODES] + [("-n2", dist) for dist in DIST_MODES]
+FAULT_MODES += [("-n4", "load"), ("-n4", "loadscope")]
+
+
+class Died:
+    def __init__(self, run: Run, log: list[str]) -> None:
+        self.run = run
+        self.log = log
+
+
+@pytest.fixture(scope="module", params=FAULT_MODES, ids=lambda mode: "".join(mode))
+def died(request: pytest.FixtureRequest, new_project: Callable[..., Project]) -> Died:
+    number, dist = request.param
+    project = new_project(DYING)
+    run = project.run(number, f"--dist={dist}", "--max-worker-restart=100")
+    return Died(run, project.log())
+
+
+def test_all_accounted(died: Died) -> None:
+    assert died.run.outcomes == {k: sorted(v) for k, v in EXPECTED.items()}, str(died.run)
+    assert died.run.code == 1
+
+
+def test_nothing_runs_twice(died: Died) -> None:
+    assert sorted(died.log) == CALLED
+
+
+def test_replacements(died: Died) -> None:
+    replaced = [line for line in died.run.lines if line.startswith("replacing crashed worker gw")]
+    deaths = len(DEATHS) + 2
+    # The last death may leave nothing to do.
+    assert deaths - 4 <= len(replaced) <= deaths
+    assert len(set(replaced)) == len(replaced)
+    assert "replacing crashed worker gw0" in replaced
+
+
+def crash_of(run: Run, nodeid: str) -> tuple[str, dict[str, str]]:
+    report = run.report_of(nodeid, "???")
+    return report["longrepr"], dict(report["sections"])
+
+
+def test_cause_is_named(died: Died) -> None:
+    for name, (_, cause) in DEATHS.items():
+        nodeid = f"test_dying.py::TestDying::test_{name}"
+        text, sections = crash_of(died.run, nodeid)
+        assert cause in text, text
+        assert "in its call phase" in text
+        assert f"crashed while running '{nodeid}'" in text
+        assert sections == {"Captured stdout call": f"last words of {name}\n"} or name in (
+            "abort",
+            "segv",
+        )
+        assert sections["Captured stdout call"] == f"last words of {name}\n"
+
+
+@pytest.mark.parametrize(("name", "error"), [("abort", "Aborted"), ("segv", "Segmentation fault")])
+def test_python_traceback(died: Died, name: str, error: str) -> None:
+    text, _ = crash_of(died.run, f"test_dying.py::TestDying::test_{name}")
+    assert f"Fatal Python error: {error}" in text
+    assert f"test_dying.py\", line" in text and f"in test_{name}" in text
+
+
+def test_phase_is_named(died: Died) -> None:
+    text, sections = crash_of(died.run, "test_phases.py::test_setup")
+    assert "killed by signal 6" in text and "in its setup phase" in text
+    assert sections["Captured stdout setup"] == "words in setup\n"
+    text, sections = crash_of(died.run, "test_phases.py::test_teardown")
+    assert "exited with status 5" in text and "in its teardown phase" in text
+    assert sections["Captured stdout teardown"] == "words in teardown\n"
+
+
+def test_node_down_line(died: Died) -> None:
+    assert died.run.has_line(r"^\[gw\d+\] node down: Not properly terminated: killed by signal 9 \(SIGKILL\)")
+
+
+def test_junit_has_every_test(died: Died) -> None:
+    names = Counter(case[1] for case in died.run.junit())
+    wanted = Counter(nodeid.rpartition("::")[2] for nodeid in EXPECTED)
+    assert set(names) == set(wanted)
+
+
+@pytest.mark.parametrize("options", [("-s",), ("--capture=sys",), ("-p", "no:faulthandler")], ids=" ".join)
+def test_crash_without_captured_text(project: Project, options: tuple[str, ...]) -> None:
+    project.write({"test_a.py": NOTE + "def test_a(): os.abort()\ndef test_b(): note('b')\n"})
+    run = project.run("-n1", *options)
+    assert run.outcomes == {"test_a.py::test_a": ["failed"], "test_a.py::test_b": ["passed"]}, str(run)
+    assert "killed by signal 6" in crash_of(run, "test_a.py::test_a")[0]
+
+
+FIVE = NOTE + """
+@pytest.mark.parametrize("number", range(5))
+def test_many(number):
+    note(str(number))
+    if number in {dying}:
+        os._exit(1)
+"""
+
+
+def test_no_replacement_allowed(project: Project) -> None:
+    project.write({"test_a.py": FIVE.format(dying=[1])})
+    run = project.run("-n1", "--max-worker-restart=0")
+    assert run.outcomes == {"test_a.py::test_many[0]": ["passed"], "test_a.py::test_many[1]": ["failed"]}
+    assert project.log() == ["0", "1"]
+    assert run.code == 1
+    assert run.has_line("worker gw0 crashed and worker restarting disabled")
+    assert run.has_line("3 not run, as no worker was left"), str(run)
+    for number in (2, 3, 4):
+        assert f"test_many[{number}]" in run.out
+
+
+def test_others_do_the_rest(project: Project) -> None:
+    project.write({"test_a.py": FIVE.format(dying=[1])})
+    run = project.run("-n2", "--max-worker-restart=0")
+    assert run.counts == {"passed": 4, "failed": 1}, str(run)
+    assert sorted(project.log()) == list("01234") and run.code == 1
+
+
+def test_one_replacement_allowed(project: Project) -> None:
+    project.write({"test_a.py": FIVE.format(dying=[1, 3])})
+    run = project.run("-n1", "--max-worker-restart=1")
+    assert project.log() == ["0", "1", "2", "3"] and run.code == 1
+    assert run.counts == {"passed": 2, "failed": 2}, str(run)
+    assert run.has_line("maximum crashed workers reached: 1")
+    assert run.has_line("1 not run, as no worker was left")
+
+
+def test_every_test_dies(project: Project) -> None:
+    project.write({"test_a.py": FIVE.format(dying=[0, 1, 2, 3, 4])})
+    run = project.run("-n2", "--max-worker-restart=10")
+    assert run.counts == {"failed": 5}, str(run)
+    assert sorted(project.log()) == list("01234") and run.code == 1
+
+
+def test_death_in_the_last_teardown(project: Project) -> None:
+    project.write(
+        {
+            "test_a.py": NOTE
+            + """
+@pytest.fixture(scope="session")
+def thing():
+    yield
+    os._exit(0)
+
+def test_a(thing): note("a")
+def test_b(thing): note("b")
+"""
+        }
+    )
+    run = project.run("-n1")
+    assert run.outcomes == {"test_a.py::test_a": ["passed"], "test_a.py::test_b": ["failed", "passed"]}, str(run)
+    assert "in its teardown phase" in crash_of(run, "test_a.py::test_b")[0]
+    assert run.code == 1
+
+
+def test_death_after_the_last_test(project: Project) -> None:
+    """No test is to blame; but the worker's session did not end, and that is told."""
+    project.write({"test_a.py": FIVE.format(dying=[])})
+    project.write(
+        {
+            "conftest.py": """
+                import os
+
+                def pytest_sessionfinish(session):
+                    if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
+                        os._exit(9)
+            """
+        }
+    )
+    run = project.run("-n2")
+    assert run.counts == {"passed": 5}, str(run)
+    assert run.has_line(r"\[gw0\] node down: Not properly terminated: exited with status 9")
+
+
+def test_exit_status_zero_is_not_success(project: Project) -> None:
+    project.write({"test_a.py": "import os\ndef test_a(): os._exit(0)\n"})
+    run = project.run("-n1")
+    assert run.code == 1 and run.counts == {"failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("child", "text"),
+    [("return", "returned from the test"), ("raise ValueError", ""), ("sys.exit(0)", ""), ("pytest.skip()", "")],
+)
+@pytest.mark.parametrize("number", ["-n1", "-n3"])
+def test_child_returns_into_the_run(project: Project, child: str, text: str, number: str) -> None:
+    project.write(
+        {
+            "test_a.py": NOTE
+            + f"""
+def test_fork():
+    note("fork")
+    pid = os.fork()
+    if pid == 0:
+        {child}
+    os.waitpid(pid, 0)
+
+@pytest.mark.parametrize("number", range(10))
+def test_many(number): note(str(number))
+"""
+        }
+    )
+    run = project.run(number)
+    assert run.counts == {"passed": 11}, str(run)
+    assert sorted(project.log()) == sorted(["fork", *map(str, range(10))])
+    assert run.code == 0
+    everything = run.out + run.err + "".join(
+        section for report in run.reports for _, section in report["sections"]
+    )
+    if text:
+        assert everything.count(text) == 1, str(run)
+        assert "test_a.py::test_fork" in everything
+
+
+# ---- zygote and guard ----
+
+MANY = NOTE + """
+@pytest.mark.parametrize("number", range(30))
+def test_many(number):
+    note(str(number))
+    time.sleep(0.02)
+    if number == {killer}:
+        {kill}
+    if number == {dying}:
+        os._exit(1)
+"""
+KILL_ZYGOTE = "os.kill(os.getppid(), 9)"
+KILL_GUARD = (
+    "os.kill(int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1]), 9)"
+)
+
+
+def test_zygote_dies(project: Project) -> None:
+    project.write({"test_a.py": MANY.format(killer=3, kill=KILL_ZYGOTE, dying=-1)})
+    run = project.run("-n2")
+    assert run.counts == {"passed": 30}, str(run)
+    assert sorted(project.log()) == sorted(map(str, range(30))) and run.code == 0
+
+
+def test_zygote_dies_then_a_worker(project: Project) -> None:
+    """The replacement comes from a new zygote, which collects again."""
+    project.write({"test_a.py": MANY.format(killer=1, kill=KILL_ZYGOTE, dying=4)})
+    run = project.run("-n1")
+    assert run.counts == {"passed": 29, "failed": 1}, str(run)
+    assert sorted(project.log()) == sorted(map(str, range(30))) and run.code == 1
+
+
+def test_guard_dies(project: Project) -> None:
+    project.write({"test_a.py": MANY.format(killer=3, kill=KILL_GUARD, dying=-1)})
+    run = project.run("-n2")
+    assert run.counts == {"passed": 30}, str(run)
+    assert run.has_line("the guard process died")
+    assert sorted(project.log()) == sorted(map(str, range(30))) and run.code == 0
+
+
+def test_guard_dies_then_a_worker(project: Project) -> None:
+    project.write({"test_a.py": MANY.format(killer=1, kill=KILL_GUARD, dying=10)})
+    run = project.run("-n2")
+    assert run.code == 1, str(run)
+    assert run.outcomes["test_a.py::test_many[10]"] == ["failed"]
+    assert len(project.log()) == len(set(project.log()))
+    assert sum(run.counts.values()) == len(run.outcomes) == len(project.log())
+
+
+# ---- the controller dies ----
+
+WITH_CHILDREN = NOTE + """
+@pytest.mark.parametrize("number", range(4))
+def test_many(number):
+    subprocess.Popen(["sleep", "300"])
+    subprocess.Popen(["setsid", "sleep", "300"])
+    subprocess.Popen([sys.executable, "-c", "import os, time; os.setsid(); os.fork(); time.sleep(300)"])
+    note(str(number))
+    time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("round", range(10))
+def test_controller_is_killed(project: Project, round: int) -> None:
+    project.write({"test_a.py": WITH_CHILDREN})
+    running = project.start("-n2")
+    if round < 4:  # somewhere between its start and the first test
+        delay = random.uniform(0, 1)
+        time.sleep(delay)
+        when = f"after {delay:.3f} s"
+    else:
+        wait_until(lambda: len(project.log()) == 2, "two tests")
+        time.sleep(random.uniform(0, 0.05))
+        when = "while tests ran"
+    os.kill(running.pid, signal.SIGKILL)
+    running.process.wait()
+    assert not wait_gone(running.mark), f"killed {when}: processes are left"
+
+
+# ---- Ctrl-C ----
+
+SLEEPING = NOTE + """
+@pytest.fixture(scope="module", autouse=True)
+def module():
+    yield
+    note("module torn down")
+
+@pytest.fixture
+def thing():
+    yield
+    note("torn down")
+
+@pytest.mark.parametrize("number", range(6))
+def test_many(number, thing):
+    note("started")
+    time.sleep(60)
+"""
+
+
+def started(project: Project, count: int) -> None:
+    wait_until(lambda: project.log().count("started") == count, f"{count} started tests")
+
+
+@pytest.mark.parametrize("dist", ["load", "loadfile"])
+def test_interrupt(project: Project, dist: str) -> None:
+    project.write({"test_a.py": SLEEPING, "test_b.py": SLEEPING})
+    running = project.start("-n2", f"--dist={dist}")
+    started(project, 2)
+    os.kill(running.pid, signal.SIGINT)
+    run = running.wait(40)
+    assert run.code == 2, str(run)
+    assert Counter(project.log()) == {"started": 2, "torn down": 2, "module torn down": 2}
+    assert run.has_line("KeyboardInterrupt")
+    assert run.has_line("no tests ran in"), str(run)
+
+
+def test_interrupt_reports_what_ended(project: Project) -> None:
+    project.write({"test_a.py": SLEEPING, "test_b.py": "def test_quick(): pass\ndef test_quick2(): pass\n"})
+    running = project.start("-n4")
+    started(project, 4)
+    wait_until(lambda: running.output().count(".") >= 1, "progress", 10)
+    os.kill(running.pid, signal.SIGINT)
+    run = running.wait(40)
+    assert run.code == 2 and set(run.counts) <= {"passed", "failed"}
+    assert run.has_line("KeyboardInterrupt")
+
+
+def test_interrupt_twice(project: Project) -> None:
+    project.write(
+        {
+            "test_a.py": NOTE
+            + """
+@pytest.mark.parametrize("number", range(6))
+def test_stubborn(number):
+    note("started")
+    while True:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            note("no")
+"""
+        }
+    )
+    running = project.start("-n2")
+    started(project, 2)
+    os.kill(running.pid, signal.SIGINT)
+    wait_until(lambda: project.log().count("no") == 2, "the first signal to arrive")
+    assert running.process.poll() is None
+    os.kill(running.pid, signal.SIGINT)
+    run = running.wait(20)
+    assert run.code == 2, str(run)
+    assert run.has_line("KeyboardInterrupt")
+
+
+def test_interrupt_twice_quickly(project: Project) -> None:
+    project.write({"test_a.py": SLEEPING})
+    running = project.start("-n2")
+    started(project, 2)
+    os.kill(running.pid, signal.SIGINT)
+    time.sleep(0.001)
+    os.kill(running.pid, signal.SIGINT)
+    run = running.wait(20)
+    assert run.code == 2, str(run)
+
+
+def test_interrupt_during_collection(project: Project) -> None:
+    project.write({"test_a.py": NOTE + "note('started')\ntime.sleep(60)\ndef test_a(): note('ran')\n"})
+    running = project.start("-n2")
+    started(project, 1)
+    os.kill(running.pid, signal.SIGINT)
+    run = running.wait(20)
+    assert run.code == 2, str(run)
+    assert project.log() == ["started"]
+    assert run.has_line("KeyboardInterrupt")
+
+
+class Terminal:
+    """A run on a terminal of its own, as a person starts one."""
+
+    def __init__(self, project: Project, *args: str) -> None:
+        self.master, slave = pty.openpty()
+        os.set_blocking(self.master, False)
+
+        def take_terminal() -> None:
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.running: Running = project.start(
+            *args, stdin=slave, stdout=slave, stderr=slave, start_new_session=False, preexec_fn=take_terminal
+        )
+        os.close(slave)
+        self.text = ""
+
+    def read(self) -> str:
+        try:
+            while chunk := os.read(self.master, 65536):
+                self.text += chunk.decode(errors="replace")
+        except OSError:
+            pass  # nothing more for now, or the end
+        return self.text
+
+    def wait_exit(self) -> int:
+        def ended() -> bool:
+            self.read()  # or a full terminal would block the run
+            return self.running.process.poll() is not None
+
+        wait_until(ended, "the end of the run")
+        self.read()
+        os.close(self.master)
+        return self.running.wait().code
+
+
+def test_control_c_at_a_terminal(project: Project) -> None:
+    project.write({"test_a.py": SLEEPING})
+    terminal = Terminal(project, "-n2")
+    started(project, 2)
+    os.write(terminal.master, b"\x03")
+    assert terminal.wait_exit() == 2, terminal.text
+    assert Counter(project.log()) == {"started": 2, "torn down": 2, "module torn down": 2}
+    assert "KeyboardInterrupt" in terminal.text and "no tests ran" in terminal.text
+    assert "2 workers [6 items]" in terminal.text
+
+
+def test_control_c_at_a_terminal_kills_a_sleeping_child(project: Project) -> None:
+    """subprocess.run waits for its child: the signal must reach the child as well, as it would without -n."""
+    project.write(
+        {
+            "test_a.py": NOTE
+            + """
+@pytest.mark.parametrize("number", range(2))
+def test_child(number):
+    note("started")
+    subprocess.run(["sleep", "60"])
+"""
+        }
+    )
+    terminal = Terminal(project, "-n2")
+    started(project, 2)
+    os.write(terminal.master, b"\x03")
+    assert terminal.wait_exit() == 2, terminal.text
+
+
+def test_ordinary_run_at_a_terminal(project: Project) -> None:
+    project.write({"test_a.py": ORDINARY_MODULE})
+    terminal = Terminal(project, "-n2", "--color=yes")
+    assert terminal.wait_exit() == 0, terminal.text
+    assert "12 passed" in terminal.text and "bringing up nodes" in terminal.text
+
+
+def test_processes_left_at_the_end(project: Project) -> None:
+    """Those of a worker's group are ended and named; one in a group of its own is named and left alone."""
+    project.write(
+        {
+            "test_a.py": NOTE
+            + """
+def test_a():
+    subprocess.Popen(["sleep", "301"])
+    subprocess.Popen(["sleep", "302"], start_new_session=True)
+"""
+        }
+    )
+    running = project.start("-n2")
+    running.process.wait(60)
+    left = marked_processes(running.mark)
+    commands = [Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")[:2] for pid in left]
+    run = running.wait(may_leave=True)
+    assert run.code == 0 and run.counts == {"passed": 1}, str(run)
+    assert run.has_line(r"left process \d+ behind \(sleep 301\); ended it"), str(run)
+    assert run.has_line(r"left process \d+ behind \(sleep 302\); left it alone"), str(run)
+    assert commands == [[b"sleep", b"302"]]
+
+
+def test_hung_up(project: Project) -> None:
+    """SIGTERM and SIGHUP end pytest without a word, with or without -n; but nothing may be left."""
+    project.write({"test_a.py": WITH_CHILDREN})
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        running = project.start("-n2")
+        count = len(project.log())
+        wait_until(lambda count=count: len(project.log()) == count + 2, "two tests")  # type: ignore[misc]
+        os.kill(running.pid, number)
+        run: Any = running.wait(20)
+        assert run.code != 0
