@@ -93,6 +93,7 @@ class DSession:
         self._interrupted = False
         self._pending_exception: BaseException | None = None
         self._internal_error = False
+        self._failure: str | None = None
         self._handlers: dict[str, Callable[[int, Any], None]] = {
             name[3:]: getattr(self, name) for name in dir(type(self)) if name.startswith("on_")
         }
@@ -146,6 +147,8 @@ class DSession:
         self._check_account()
         if self._pending_exception is not None:
             raise self._pending_exception
+        if self._failure and not session.shouldfail:
+            session.shouldfail = self._failure  # the terminal shows it, with -q too
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if session.shouldstop:
@@ -413,7 +416,13 @@ class DSession:
         self.config.hook.pytest_testnodedown(node=node, error=f"Not properly terminated: {cause}")
         if payload["test"] is not None:
             self._handle_crash_item(node, payload)
+        elif not self._stopping:
+            self._died_idle(node, cause)
         self._replace(node, payload["replacement"])
+
+    def _died_idle(self, node: WorkerController, cause: str) -> None:
+        """No test is to blame, but teardowns and what its plugins had to say are lost: not a success."""
+        self._fail(f"worker {node.gateway.id} died outside a test: {cause}")
 
     def _handle_crash_item(self, node: WorkerController, payload: dict[str, Any]) -> None:
         test = payload["test"]
@@ -449,6 +458,10 @@ class DSession:
 
     # ---- the end ----
 
+    def _fail(self, message: str) -> None:
+        """The run goes on, and is not a success."""
+        self._failure = f"{self._failure}; {message}" if self._failure else message
+
     def _check_account(self) -> None:
         """Never green with a test missing: the ledger says what became of every test."""
         if not self._forked:
@@ -462,9 +475,7 @@ class DSession:
         if account["not_run"] and not self._stopping:
             rest = [self.ids[test] for test in self.engine.tests_in_state("not_run")]
             message = f"{len(rest)} not run, as no worker was left: {_some(rest)}"
-            self._summary_reports.append(message)
-            if self._pending_exception is None and not self._session.shouldfail:
-                self._pending_exception = self._session.Failed(message)
+            self._fail(message)
 
 
 class _Text:

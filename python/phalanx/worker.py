@@ -64,7 +64,7 @@ class WorkerInteractor:
         self._watch = watch
         self._inherited = inherited
         self._refuse = refuse
-        self._send = zygote.send
+        self.send = zygote.send
         self._early_claims = False
         self._next: Any = _UNCLAIMED
         self.item_index = -1
@@ -75,12 +75,12 @@ class WorkerInteractor:
     @pytest.hookimpl
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session
-        self._send(_engine.MSG_READY, nodes.worker_info())
+        self.send(_engine.MSG_READY, nodes.worker_info())
 
     @pytest.hookimpl
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
         if isinstance(collector, pytest.File):
-            self._send(_engine.MSG_COLLECTING, collector.nodeid)
+            self.send(_engine.MSG_COLLECTING, collector.nodeid)
 
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -88,7 +88,7 @@ class WorkerInteractor:
             data = self.config.hook.pytest_report_to_serializable(
                 config=self.config, report=report
             )
-            self._send(_engine.MSG_COLLECT_REPORT, data)
+            self.send(_engine.MSG_COLLECT_REPORT, data)
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -96,10 +96,10 @@ class WorkerInteractor:
         for item in session.items:
             batch.append([item.nodeid, _group(item), item.location])
             if len(batch) == ITEMS_PER_MESSAGE:
-                self._send(_engine.MSG_ITEMS, batch)
+                self.send(_engine.MSG_ITEMS, batch)
                 batch = []
         if batch:
-            self._send(_engine.MSG_ITEMS, batch)
+            self.send(_engine.MSG_ITEMS, batch)
 
     @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -136,7 +136,7 @@ class WorkerInteractor:
         self, value: dict[str, Any], worker: _engine.Worker, *texts: int
     ) -> None:
         self.worker = worker
-        self._send = worker.send
+        self.send = worker.send
         workerinput = value["workerinput"]
         self.workerid = workerinput["workerid"]
         identity.release_environ()
@@ -222,7 +222,7 @@ class WorkerInteractor:
             module = _module_of(impl)
             if "nextitem" in impl.argnames and module not in PASSES_NEXTITEM_ON:
                 self._early_claims = True
-                self._send(_engine.MSG_EARLY_CLAIMS, impl.plugin_name or module)
+                self.send(_engine.MSG_EARLY_CLAIMS, impl.plugin_name or module)
                 break
 
     def _title(self, state: str, nodeid: str = "") -> None:
@@ -236,11 +236,11 @@ class WorkerInteractor:
 
     @pytest.hookimpl
     def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
-        self._send(_engine.MSG_LOG_START, (nodeid, location))
+        self.send(_engine.MSG_LOG_START, (nodeid, location))
 
     @pytest.hookimpl
     def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
-        self._send(_engine.MSG_LOG_FINISH, (nodeid, location))
+        self.send(_engine.MSG_LOG_FINISH, (nodeid, location))
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -248,7 +248,7 @@ class WorkerInteractor:
         data["item_index"] = self.item_index
         data["worker_id"] = self.workerid
         data["testrun_uid"] = self.testrunuid
-        self._send(_engine.MSG_REPORT, data)
+        self.send(_engine.MSG_REPORT, data)
         if self.worker is not None:
             self.worker.phase(_phase_after(report))
 
@@ -258,7 +258,7 @@ class WorkerInteractor:
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, when: str, nodeid: str, location: Any
     ) -> None:
-        self._send(
+        self.send(
             _engine.MSG_WARNING,
             {
                 "warning": warning_to_data(warning_message),
@@ -270,13 +270,13 @@ class WorkerInteractor:
 
     @pytest.hookimpl
     def pytest_internalerror(self, excrepr: object) -> None:
-        self._send(_engine.MSG_INTERNAL_ERROR, str(excrepr))
+        self.send(_engine.MSG_INTERNAL_ERROR, str(excrepr))
 
     @pytest.hookimpl
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         error = excinfo.value
         is_exit = isinstance(error, pytest.exit.Exception)
-        self._send(
+        self.send(
             _engine.MSG_STOPPED,
             {
                 "exit": is_exit,
@@ -295,7 +295,7 @@ class WorkerInteractor:
         output["shouldstop"] = self.session.shouldstop
         yield
         if self.worker is not None:
-            self._send(_engine.MSG_FINISHED, output)
+            self.send(_engine.MSG_FINISHED, output)
 
 
 def _phase_after(report: pytest.TestReport) -> int:

@@ -77,9 +77,10 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
     except pytest.UsageError as error:
         usage_error = [str(arg) for arg in error.args]
     except BaseException as error:
-        if interactor is not None and interactor.worker is not None:
-            raise
-        zygote.send(_engine.MSG_INTERNAL_ERROR, _text_of(error))
+        send = zygote.send if interactor is None else interactor.send
+        if not isinstance(error, KeyboardInterrupt):
+            send(_engine.MSG_INTERNAL_ERROR, _text_of(error))
+        status = 1
     if interactor is not None and interactor.worker is not None:
         forking.leave(int(status or 0))
     zygote.send(

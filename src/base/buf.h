@@ -26,7 +26,7 @@ static inline size_t phx_buf_size(const struct phx_buf *buf)
 
 static inline char *phx_buf_head(const struct phx_buf *buf)
 {
-    return buf->data + buf->start;
+    return buf->data ? buf->data + buf->start : NULL;
 }
 
 /* Makes room for `room` more bytes at data + end (moving the readable ones to the front if that

@@ -74,10 +74,10 @@ ssize_t phx_fd_read_fds(int fd, void *bytes, size_t size, int *fds, size_t *out_
                              .msg_iovlen = 1,
                              .msg_control = control.space,
                              .msg_controllen = sizeof control.space};
+    *out_nfds = 0;
     ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
     if (got < 0)
         return errno == ECONNRESET ? 0 : -errno;
-    *out_nfds = 0;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
          header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)

@@ -103,12 +103,12 @@ struct phx_runq_view { /* one worker, read without stopping it: may be a moment 
     int64_t running;   /* position started and not ended, or PHX_RUNQ_NONE */
     int64_t claimed;   /* position claimed and not started, or PHX_RUNQ_NONE */
     enum phx_runq_phase phase;
-    phx_ns since;     /* when the phase began */
-    phx_ns busy;      /* summed time from start to end of its tests */
-    uint32_t nended;  /* tests it ended */
-    phx_ns longest;   /* the time its longest test took; 0 before it has ended one */
+    phx_ns since;              /* when the phase began */
+    phx_ns busy;               /* summed time from start to end of its tests */
+    uint32_t nended;           /* tests it ended */
+    phx_ns longest;            /* the time its longest test took; 0 before it has ended one */
     uint32_t longest_position; /* of that test */
-    uint32_t nsteals; /* steals it made */
+    uint32_t nsteals;          /* steals it made */
 };
 
 void phx_runq_look(const struct phx_runq *q, uint32_t worker, struct phx_runq_view *out);

@@ -99,6 +99,24 @@ static void message_event(struct phx_event *out, int32_t number, const struct ph
                               .size = msg->size};
 }
 
+/* What a worker may say beside HELLO; anything else is no worker of ours. */
+static int worker_may_say(uint16_t type)
+{
+    switch (type) {
+    case PHX_MSG_READY:
+    case PHX_MSG_WARNING:
+    case PHX_MSG_INTERNAL_ERROR:
+    case PHX_MSG_LOG_START:
+    case PHX_MSG_REPORT:
+    case PHX_MSG_LOG_FINISH:
+    case PHX_MSG_FINISHED:
+    case PHX_MSG_STOPPED:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
 static int hello_is_ours(const struct phx_message *msg)
 {
     struct phx_msg_hello hello;
@@ -341,8 +359,18 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
         if (status == 0)
             note_status(c, &exit_msg);
         return status;
-    default:
+    case PHX_MSG_READY:
+    case PHX_MSG_COLLECTING:
+    case PHX_MSG_COLLECT_REPORT:
+    case PHX_MSG_WARNING:
+    case PHX_MSG_INTERNAL_ERROR:
+    case PHX_MSG_REFUSED:
+    case PHX_MSG_STOPPED:
+    case PHX_MSG_EARLY_CLAIMS:
+    case PHX_MSG_ZYGOTE_DONE:
         break;
+    default:
+        return PHX_E_PROTO;
     }
     if (zygote->generation > 1)
         return 0; /* its collection was reported when the first one made it */
@@ -483,6 +511,10 @@ static int member_next(struct phx_controller *c, struct phx_member *member, stru
             if (msg.type == PHX_MSG_HELLO) {
                 if (!hello_is_ours(&msg))
                     outlaw(&member->channel, &member->watch);
+                continue;
+            }
+            if (!worker_may_say(msg.type)) {
+                outlaw(&member->channel, &member->watch);
                 continue;
             }
             if (msg.type == PHX_MSG_FINISHED) {

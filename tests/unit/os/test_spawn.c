@@ -313,6 +313,8 @@ START_TEST(a_storm_of_signals_does_no_harm)
 {
     handler_owner = getpid();
     ck_assert_int_eq(setpgid(0, 0), 0);
+    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    sigaction(SIGALRM, &action, NULL);
     pid_t storm = fork();
     if (storm == 0) {
         signal(SIGALRM, SIG_IGN);
@@ -322,8 +324,6 @@ START_TEST(a_storm_of_signals_does_no_harm)
         }
         _exit(0);
     }
-    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-    sigaction(SIGALRM, &action, NULL);
     const char *argv[] = {"/bin/true", NULL};
     int reached = 0;
     for (int i = 0; i < 300; i++) {

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -176,8 +177,102 @@ START_TEST(no_test_is_lost_or_run_twice)
 }
 END_TEST
 
+/* ---- death at every machine instruction ----
+ *
+ * The model stops between accesses as C orders them; this stops between instructions as the
+ * compiler ordered them. A traced worker is stepped through a claim, a start, a steal, giving back.
+ * After each instruction its death is tried out on a copy of the region. */
+
+enum { STEPPED = 2, REST = 3, STEPPED_TESTS = 12 };
+
+static _Noreturn void stepped_worker(void)
+{
+    uint32_t pos, next;
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        _exit(77);
+    raise(SIGSTOP);
+    phx_runq_join(&f.q, STEPPED);
+    int got = claim(STEPPED, &pos); /* a steal, as are most of them */
+    for (int n = 0; got == 1 && n < 5; n++, pos = next) {
+        phx_runq_start(&f.q, STEPPED, pos, 1);
+        got = claim(STEPPED, &next);
+        phx_runq_end(&f.q, STEPPED, pos, 2);
+    }
+    if (got == 1)
+        phx_runq_unclaim(&f.q, STEPPED, pos);
+    _exit(got == 1 ? 0 : 1);
+}
+
+/* The worker dies here: is the rest of the run whole? */
+static void die_on(void *copy, unsigned long step)
+{
+    struct phx_runq q;
+    struct phx_runq_view view;
+    memcpy(copy, f.mem, f.size);
+    ck_assert_int_eq(phx_runq_attach(&q, copy, f.size, NULL), 0);
+    int result = phx_runq_bury(&q, STEPPED, &view);
+    if (result != 0)
+        ck_abort_msg("buried after %lu instructions: %d", step, result);
+    phx_runq_bury(&q, 0, NULL);
+    phx_runq_bury(&q, 1, NULL);
+    uint32_t pos, before[STEPPED_TESTS + 2];
+    for (pos = 0; pos < phx_runq_positions(&q); pos++)
+        before[pos] = (uint32_t)phx_runq_state(&q, pos);
+    while ((result = phx_runq_claim(&q, REST, &pos)) == 1) {
+        if (before[pos] != PHX_RUNQ_QUEUED)
+            ck_abort_msg("after %lu instructions: %u runs again", step, pos);
+        phx_runq_start(&q, REST, pos, 0);
+        phx_runq_end(&q, REST, pos, 0);
+    }
+    for (pos = 0; pos < phx_runq_positions(&q); pos++)
+        if (phx_runq_state(&q, pos) < PHX_RUNQ_ENDED)
+            ck_abort_msg("after %lu instructions: %u is lost, result %d", step, pos, result);
+}
+
+START_TEST(death_at_every_instruction)
+{
+    fixture_plan(&f.plan, STEPPED_TESTS, 2, 2);
+    f.size = phx_runq_size(&f.plan, REST + 1, 2);
+    f.mem = shared_memory(f.size);
+    ck_assert_int_eq(phx_runq_init(&f.q, f.mem, f.size, &f.plan, REST + 1, 2), 0);
+    ck_assert_int_eq(phx_runq_add_late(&f.q, 0, 100000), STEPPED_TESTS);
+    ck_assert_int_eq(phx_runq_add_late(&f.q, 1, 1), STEPPED_TESTS + 1);
+    void *copy = fixture_region(f.size);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0)
+        stepped_worker();
+    int status;
+    unsigned long steps = 0, changes = 0;
+    void *last = fixture_region(f.size);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        printf("# step: no ptrace here, nothing tried\n");
+        return;
+    }
+    while (WIFSTOPPED(status)) {
+        if (memcmp(last, f.mem, f.size) != 0) { /* only a store can make a difference */
+            memcpy(last, f.mem, f.size);
+            die_on(copy, steps);
+            changes++;
+        }
+        if (ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) != 0 || waitpid(pid, &status, 0) != pid)
+            ck_abort_msg("cannot step: %d", errno);
+        steps++;
+    }
+    ck_assert_int_eq(status, 0);
+    printf("# step: %lu instructions, %lu of which changed the region\n", steps, changes);
+    ck_assert_uint_gt(changes, 40);
+    free(copy);
+    free(last);
+    ck_assert_int_eq(munmap(f.mem, f.size), 0);
+    phx_plan_fini(&f.plan);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, death_at_every_instruction);
     tcase_add_test(tests, no_test_is_lost_or_run_twice);
 }
 

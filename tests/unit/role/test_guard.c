@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "harness.h"
 #include "os/pidfd.h"
+#include "os/procfs.h"
 #include "os/spawn.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -188,27 +189,43 @@ static int is_marked(const char *pid, const char *mark)
     return got > 0 && memmem(text, (size_t)got, mark, strlen(mark)) != NULL;
 }
 
-/* Live processes of the run, the guard included. */
-static int count_marked(const char *mark)
+/* Live processes of the run, the guard included. The command of the last one goes to `command`. */
+static int look_for_marked(const char *mark, char *command, size_t size)
 {
     int count = 0;
     DIR *proc = opendir("/proc");
     must(proc != NULL, "/proc");
     struct dirent *entry;
-    while ((entry = readdir(proc)))
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-            count += is_marked(entry->d_name, mark);
+    while ((entry = readdir(proc))) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || !is_marked(entry->d_name, mark))
+            continue;
+        if (phx_procfs_command((pid_t)strtol(entry->d_name, NULL, 10), command, size) == 0)
+            count++;
+    }
     closedir(proc);
     return count;
 }
 
+static int count_marked(const char *mark)
+{
+    char command[64];
+    return look_for_marked(mark, command, sizeof command);
+}
+
 static void assert_gone_within(const char *mark, phx_ns limit)
 {
-    phx_ns deadline = phx_clock_now() + limit;
+    phx_ns start = phx_clock_now(), deadline = start + limit;
+    char command[128];
     int count;
-    while ((count = count_marked(mark)) > 0 && phx_clock_now() < deadline)
+    while ((count = look_for_marked(mark, command, sizeof command)) > 0 &&
+           phx_clock_now() < deadline)
         phx_clock_sleep(5 * PHX_MS);
-    ck_assert_msg(count == 0, "%d processes are left", count);
+    if (count == 0)
+        return;
+    for (int i = 0; i < 1000 && count_marked(mark) > 0; i++)
+        phx_clock_sleep(5 * PHX_MS);
+    ck_abort_msg("%d processes were left, one of them %s; %d now, after %d ms", count, command,
+                 count_marked(mark), (int)((phx_clock_now() - start) / PHX_MS));
 }
 
 static void wait_for_marked(const char *mark, int count)
