@@ -181,7 +181,7 @@ def test_phase_is_named(died: Died) -> None:
 
 
 def test_node_down_line(died: Died) -> None:
-    assert died.run.has_line(r"^\[gw\d+\] node down: Not properly terminated: killed by signal 9 \(SIGKILL\)")
+    assert died.run.has_line(r"\[gw\d+\] node down: Not properly terminated: killed by signal 9 \(SIGKILL\)")
 
 
 def test_junit_has_every_test(died: Died) -> None:
@@ -298,6 +298,11 @@ def test_child_returns_into_the_run(project: Project, child: str, text: str, num
         {
             "test_a.py": NOTE
             + f"""
+@pytest.fixture(scope="session", autouse=True)
+def session(worker_id):
+    yield
+    note("session torn down in " + worker_id)
+
 def test_fork():
     note("fork")
     pid = os.fork()
@@ -312,8 +317,9 @@ def test_many(number): note(str(number))
     )
     run = project.run(number)
     assert run.counts == {"passed": 11}, str(run)
-    assert sorted(project.log()) == sorted(["fork", *map(str, range(10))])
-    assert run.code == 0
+    ends = [f"session torn down in {worker}" for worker in run.workers]
+    assert sorted(project.log()) == sorted(["fork", *map(str, range(10)), *ends])
+    assert run.code == 0 and "Traceback" not in run.err
     everything = run.out + run.err + "".join(
         section for report in run.reports for _, section in report["sections"]
     )
@@ -569,7 +575,7 @@ def test_ordinary_run_at_a_terminal(project: Project) -> None:
     project.write({"test_a.py": ORDINARY_MODULE})
     terminal = Terminal(project, "-n2", "--color=yes")
     assert terminal.wait_exit() == 0, terminal.text
-    assert "12 passed" in terminal.text and "bringing up nodes" in terminal.text
+    assert "12 passed" in terminal.text and "2 workers [12 items]" in terminal.text
 
 
 def test_processes_left_at_the_end(project: Project) -> None:
