@@ -126,6 +126,12 @@ def add_options(parser: pytest.Parser) -> None:
     )
 
 
+    # Of pytest-xdist's rsync and looponfail: known, so that no ini file becomes an error, and unused.
+    parser.addini("rsyncdirs", "accepted for compatibility, without effect", type="paths")
+    parser.addini("rsyncignore", "accepted for compatibility, without effect", type="paths")
+    parser.addini("looponfailroots", "accepted for compatibility, without effect", type="paths")
+
+
 def is_distributed(config: pytest.Config) -> bool:
     return config.getoption("dist") != "no" and bool(config.getoption("tx"))
 

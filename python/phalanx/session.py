@@ -32,13 +32,32 @@ SCHEDULER_NAMES = {
 }
 
 
+# What a worker's messages must be; one of another shape is no worker of ours.
+_SHAPES: dict[str, Any] = {
+    "report": dict,
+    "log_start": tuple,
+    "log_finish": tuple,
+    "finished": dict,
+    "stopped": dict,
+    "warning": dict,
+    "internal_error": str,
+}
+
+
 class Scheduling:
     """Stands for the engine's run queue where hooks pass a scheduler on."""
 
-    def __init__(self, config: pytest.Config, dist: str) -> None:
-        self.config = config
-        self.dist = dist
-        self.name = SCHEDULER_NAMES[dist]
+    def __init__(self, session: DSession) -> None:
+        self.config = session.config
+        self.dist = session.dist
+        self.name = SCHEDULER_NAMES[session.dist]
+        self._session = session
+
+    def mark_test_pending(self, item: str) -> None:
+        """Runs a test once more: what pytest_handlecrashitem may ask for."""
+        if self.dist not in ("load", "worksteal"):
+            raise NotImplementedError(f"--dist {self.dist} cannot run a test again")
+        self._session.engine.add_late(self._session.ids.index(item))
 
 
 class Interrupts:
@@ -102,6 +121,7 @@ class DSession:
         self._figures: str | None = None
         self._collecting: str | None = None  # the file that the zygote imports
         self._worker_info: dict[str, Any] = {}
+        self._config_warnings: set[Any] = set()
 
     # ---- hooks of pytest ----
 
@@ -121,7 +141,7 @@ class DSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> Scheduling:
-        return Scheduling(config, self.dist)
+        return Scheduling(self)
 
     @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -209,6 +229,9 @@ class DSession:
     def _loop_once(self, interrupts: Interrupts) -> None:
         handlers = self._handlers
         for event, number, payload in self.engine.poll():
+            if not isinstance(payload, _SHAPES.get(event, object)):
+                self.engine.reject(number)
+                continue
             handlers[event](number, payload)
             if (self._session.shouldfail or self._session.shouldstop) and not self._stopping:
                 self._stop()
@@ -252,10 +275,18 @@ class DSession:
         report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
         self.config.hook.pytest_collectreport(report=report)
 
+    @pytest.hookimpl
+    def pytest_warning_recorded(self, warning_message: Any, when: str) -> None:
+        if when == "config":
+            self._config_warnings.add(_warning_key(warning_message))
+
     def on_warning(self, number: int, data: dict[str, Any]) -> None:
+        warning = warning_from_data(data["warning"])
+        if data["when"] == "config" and _warning_key(warning) in self._config_warnings:
+            return  # this process read the same configuration and has said so
         self.config.hook.pytest_warning_recorded.call_historic(
             kwargs={
-                "warning_message": warning_from_data(data["warning"]),
+                "warning_message": warning,
                 "when": data["when"],
                 "nodeid": data["nodeid"],
                 "location": data["location"],
@@ -494,6 +525,10 @@ class _Text:
 def _errors_during_collection(session: pytest.Session) -> str:
     plural = "" if session.testsfailed == 1 else "s"
     return f"{session.testsfailed} error{plural} during collection"
+
+
+def _warning_key(warning: Any) -> tuple[str, str, str, int]:
+    return str(warning.message), warning.category.__name__, warning.filename, warning.lineno
 
 
 def _describe_leftover(pid: int, command: str, ended: bool) -> str:

@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -136,7 +136,7 @@ class WorkerInteractor:
         self, value: dict[str, Any], worker: _engine.Worker, *texts: int
     ) -> None:
         self.worker = worker
-        self.send = worker.send
+        self.send = self._send_or_end
         workerinput = value["workerinput"]
         self.workerid = workerinput["workerid"]
         identity.release_environ()
@@ -158,7 +158,7 @@ class WorkerInteractor:
         while index is not None:
             self.item_index = index
             item = items[index]
-            worker.start()
+            self._start(worker)
             self._title("running", item.nodeid)
             self._next = _UNCLAIMED
             if self._early_claims:
@@ -166,7 +166,7 @@ class WorkerInteractor:
             protocol(item=item, nextitem=self._next_item(items))
             if self._next is _UNCLAIMED:  # nobody called pytest_runtest_teardown
                 self._claim_next(session)
-            worker.end()
+            self._end(worker)
             self._title("idle")
             index = self._next
             if session.shouldfail or session.shouldstop:
@@ -189,8 +189,29 @@ class WorkerInteractor:
         except _engine.StrayProcess:
             self._end_stray()
 
-    def _end_stray(self) -> Any:
-        """A child that a test forked and did not end has come back into the loop."""
+    # A child that a test forked and that returns from it must not run on: every way into the engine ends it,
+    # before teardowns run twice.
+
+    def _send_or_end(self, type: int, value: object) -> int:
+        assert self.worker is not None
+        try:
+            return self.worker.send(type, value)
+        except _engine.StrayProcess:
+            self._end_stray()
+
+    def _start(self, worker: _engine.Worker) -> None:
+        try:
+            worker.start()
+        except _engine.StrayProcess:
+            self._end_stray()
+
+    def _end(self, worker: _engine.Worker) -> None:
+        try:
+            worker.end()
+        except _engine.StrayProcess:
+            self._end_stray()
+
+    def _end_stray(self) -> NoReturn:
         nodeid = self.session.items[self.item_index].nodeid if self.item_index >= 0 else "a hook"
         os.write(
             2,
@@ -248,9 +269,22 @@ class WorkerInteractor:
         data["item_index"] = self.item_index
         data["worker_id"] = self.workerid
         data["testrun_uid"] = self.testrunuid
-        self.send(_engine.MSG_REPORT, data)
+        lossy = self.send(_engine.MSG_REPORT, data)
+        if lossy:
+            self._warn_of_loss(report, lossy)
         if self.worker is not None:
             self.worker.phase(_phase_after(report))
+
+    def _warn_of_loss(self, report: pytest.TestReport, lossy: int) -> None:
+        text = (
+            f"{lossy} of the values that plugins or the test attached to its {report.when} report "
+            "cannot cross to the controller and are shown by their repr"
+        )
+        path, line, _ = report.location
+        warning = warnings.WarningMessage(
+            pytest.PytestWarning(text), pytest.PytestWarning, path, (line or 0) + 1
+        )
+        self.pytest_warning_recorded(warning, "runtest", report.nodeid, None)
 
     # ---- both ----
 
@@ -299,20 +333,25 @@ class WorkerInteractor:
 
 
 def _phase_after(report: pytest.TestReport) -> int:
-    """The phase that begins when this report was written: crashes are charged to it. After a teardown
-    the test is over, unless it is run again."""
+    """The phase that begins when this report was written: crashes are charged to it."""
     if report.when == "setup":
         return 2 if report.passed else 3
-    return 3 if report.when == "call" else 1
+    return 3 if report.when == "call" else 0
 
 
 def _silence_terminal(config: pytest.Config) -> None:
-    """Nobody sees what a worker's terminal reporter writes: it is not told of tests. The object stays, as
-    plugins ask for it; one that a plugin has put in its place is left alone."""
+    """Nobody sees what a worker's terminal reporter writes: it is told neither of tests nor of the end,
+    where it would have all plugins make their summaries. The object stays, as plugins ask for it; one that
+    a plugin has put in its place is left alone."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if type(reporter) is not TerminalReporter:
         return
-    for name in ("pytest_runtest_logstart", "pytest_runtest_logreport", "pytest_runtest_logfinish"):
+    for name in (
+        "pytest_runtest_logstart",
+        "pytest_runtest_logreport",
+        "pytest_runtest_logfinish",
+        "pytest_sessionfinish",
+    ):
         caller: Any = getattr(config.hook, name)
         if any(impl.plugin is reporter for impl in caller.get_hookimpls()):
             caller._remove_plugin(reporter)

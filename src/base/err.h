@@ -5,7 +5,7 @@
  * more, the last parameter is a `struct phx_err *` that may be NULL; the lowest level that knows
  * the path, the process or the frame fills it. Outputs are untouched on failure.
  *
- * Runs in any process; . */
+ * Runs in any process. */
 #ifndef PHX_BASE_ERR_H
 #define PHX_BASE_ERR_H
 

@@ -332,8 +332,8 @@ static void pass_signals_on(int from, int earlier)
     }
 }
 
-/* signal.set_wakeup_fd: its C form is not exported before Python 3.13. Returns the descriptor that was
- * there before; a failure (it was closed meanwhile) leaves none. */
+/* signal.set_wakeup_fd: its C form is not exported before Python 3.13. Returns the descriptor that
+ * was there before; a failure (it was closed meanwhile) leaves none. */
 static int set_wakeup_fd(int fd)
 {
     int earlier = -1;
@@ -352,10 +352,10 @@ static int step(struct controller *self, phx_ns timeout)
     int status, earlier = -1;
     if (self->serves_signals)
         earlier = set_wakeup_fd(self->wake[1]);
-    Py_BEGIN_ALLOW_THREADS
-    status = phx_controller_step(self->engine, timeout, self->serves_signals ? self->wake[0] : -1);
-    Py_END_ALLOW_THREADS
-    if (self->serves_signals) {
+    Py_BEGIN_ALLOW_THREADS status =
+        phx_controller_step(self->engine, timeout, self->serves_signals ? self->wake[0] : -1);
+    Py_END_ALLOW_THREADS if (self->serves_signals)
+    {
         set_wakeup_fd(earlier);
         pass_signals_on(self->wake[0], earlier);
     }
@@ -402,6 +402,25 @@ static PyObject *active(PyObject *self, PyObject *unused)
     (void)unused;
     struct phx_controller *controller = engine(self);
     return controller ? PyLong_FromUnsignedLong(phx_controller_active(controller)) : NULL;
+}
+
+static PyObject *add_late(PyObject *self, PyObject *args)
+{
+    struct phx_controller *controller = engine(self);
+    unsigned int test;
+    if (!controller || !PyArg_ParseTuple(args, "I", &test))
+        return NULL;
+    return none_or_raise(self, phx_controller_add_late(controller, test), NULL);
+}
+
+static PyObject *reject(PyObject *self, PyObject *args)
+{
+    struct phx_controller *controller = engine(self);
+    int number;
+    if (!controller || !PyArg_ParseTuple(args, "i", &number))
+        return NULL;
+    phx_controller_reject(controller, number);
+    Py_RETURN_NONE;
 }
 
 static PyObject *end(PyObject *self, PyObject *args)
@@ -476,6 +495,9 @@ static PyMethodDef methods[] = {
      "poll(timeout=-1.0) -> [(event, number, payload)]\n\nWaits for events, in seconds; runs "
      "signal "
      "handlers."},
+    {"add_late", add_late, METH_VARARGS, "add_late(test)\n\nHands out a test once more."},
+    {"reject", reject, METH_VARARGS,
+     "reject(number)\n\nWhat this worker sent makes no sense: it is ended as if it had crashed."},
     {"active", active, METH_NOARGS, "active() -> int\n\nWorkers asked for and not yet down."},
     {"stop", stop_method, METH_NOARGS, "stop()\n\nNobody claims any more; no replacements."},
     {"interrupt", interrupt_method, METH_NOARGS,

@@ -174,7 +174,8 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
     return 0;
 }
 
-/* The usual soft limit of 1,024 descriptors is for programs that use select(); it ends at 200 workers. */
+/* The usual soft limit of 1,024 descriptors is for programs that use select(); it ends at 200
+ * workers. */
 static int make_room_for_fds(uint32_t nworkers, struct phx_err *err)
 {
     struct rlimit limit;
@@ -182,10 +183,9 @@ static int make_room_for_fds(uint32_t nworkers, struct phx_err *err)
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return 0;
     if (limit.rlim_max < wanted)
-        return phx_err_set(err, -EMFILE,
-                           "%u workers need %llu file descriptors, the limit is %llu (ulimit -Hn)",
-                           nworkers, (unsigned long long)wanted,
-                           (unsigned long long)limit.rlim_max);
+        return phx_err_set(
+            err, -EMFILE, "%u workers need %llu file descriptors, the limit is %llu (ulimit -Hn)",
+            nworkers, (unsigned long long)wanted, (unsigned long long)limit.rlim_max);
     limit.rlim_cur = wanted;
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
@@ -452,6 +452,8 @@ void phx_controller_close(struct phx_controller *c)
 {
     if (!c)
         return;
+    if (c->guard_gone)
+        phx_controller_kill(c); /* its work is ours */
     /* The guard takes the end of its channel for the controller's death: it kills what is left, and
      * leaves; waiting for it is what makes "nothing of the run is left" true when we return. */
     if (c->guard_watch.pidfd >= 0) {
@@ -469,6 +471,14 @@ void phx_controller_close(struct phx_controller *c)
     }
     uv_loop_close(&c->loop);
     free_everything(c);
+}
+
+int phx_controller_add_late(struct phx_controller *c, uint32_t test)
+{
+    if (!c->queue_mem)
+        return PHX_E_STATE;
+    int64_t position = phx_runq_add_late(&c->queue, test, 1);
+    return position < 0 ? (int)position : 0;
 }
 
 /* ---- figures ---- */
@@ -529,9 +539,8 @@ int phx_controller_look(const struct phx_controller *c, uint32_t number, struct 
 
 void phx_controller_figures(const struct phx_controller *c, struct phx_controller_figures *out)
 {
-    *out = (struct phx_controller_figures){.nparallel = c->nparallel,
-                                           .nworkers = c->next_number,
-                                           .wall = c->ended_at - c->forked_at};
+    *out = (struct phx_controller_figures){
+        .nparallel = c->nparallel, .nworkers = c->next_number, .wall = c->ended_at - c->forked_at};
 }
 
 const char *phx_controller_node_id(const struct phx_controller *c, uint32_t position,

@@ -99,6 +99,9 @@ void phx_controller_reject(struct phx_controller *controller, int32_t number);
 /* Workers asked for and not yet down. */
 uint32_t phx_controller_active(const struct phx_controller *controller);
 
+/* Hands out `test` once more, to whoever asks next. Returns 0, -ENOSPC, or another negative code. */
+int phx_controller_add_late(struct phx_controller *controller, uint32_t test);
+
 /* Nobody claims any more. With SIGINT to every worker's group, or during collection to the
  * zygote's. */
 void phx_controller_stop(struct phx_controller *controller);

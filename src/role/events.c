@@ -304,8 +304,8 @@ static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
     struct phx_buf group;
     phx_buf_init(&group);
     if (phx_msg_put_number(&group, forked_msg.pid) == 0)
-        phx_channel_send(&c->guard, PHX_MSG_GROUP, phx_buf_head(&group), phx_buf_size(&group),
-                         NULL, 0);
+        phx_channel_send(&c->guard, PHX_MSG_GROUP, phx_buf_head(&group), phx_buf_size(&group), NULL,
+                         0);
     phx_buf_fini(&group);
     *out = (struct phx_event){.kind = PHX_EVENT_WORKER_UP,
                               .number = (int32_t)forked_msg.number,
@@ -467,7 +467,8 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
     int64_t replacement = PHX_RUNQ_NONE;
     c->nactive--;
     c->ended_at = phx_clock_now();
-    if (!member->finished && !c->stopping && c->restarts_left != 0 &&
+    /* Without the guard nobody could start another zygote, nor end what it leaves behind. */
+    if (!member->finished && !c->stopping && !c->guard_gone && c->restarts_left != 0 &&
         c->next_number < c->members_max) {
         c->restarts_left -= c->restarts_left > 0;
         replacement = c->next_number++;

@@ -12,9 +12,9 @@
 #include "wire/frame.h"
 #include "wire/msg.h"
 
-/* A steal takes a microsecond; a thief that was preempted, some milliseconds; a dead one, until the
- * controller has seen it. */
-#define CLAIM_PATIENCE (500 * PHX_MS)
+/* A steal takes a microsecond; one of a thief that was preempted, some milliseconds; one of a dead
+ * thief, until the controller has time to break its lock, which a slow hook may keep from it. */
+#define CLAIM_PATIENCE (10 * PHX_S)
 #define CLAIM_PAUSE (50 * (phx_ns)1000)
 
 static struct phx_worker *armed_worker; /* of this process; for the fork handler */

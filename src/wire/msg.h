@@ -37,7 +37,7 @@ enum { PHX_PROTOCOL_VERSION = 1 };
     X(WARNING, 21)        /* zygote, worker -> controller  value */                                \
     X(INTERNAL_ERROR, 22) /* zygote, worker -> controller  value */                                \
     X(REFUSED, 23)        /* zygote -> controller    value: why it cannot be forked */             \
-    X(READY, 30)          /* worker -> controller    value: worker information */                  \
+    X(READY, 30)          /* zygote -> controller    value: worker information */                  \
     X(LOG_START, 31)      /* worker -> controller    value */                                      \
     X(REPORT, 32)         /* worker -> controller    value */                                      \
     X(LOG_FINISH, 33)     /* worker -> controller    value */                                      \
