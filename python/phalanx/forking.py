@@ -158,6 +158,8 @@ def _forget_exit_handlers() -> None:
     finalizers: Any = weakref.finalize
     for info in finalizers._registry.values():
         info.atexit = False
+    if finalizers._registered_with_atexit:
+        atexit.register(finalizers._exitfunc)
     logging = sys.modules.get("logging")
     if logging is not None:
         atexit.register(logging.shutdown)

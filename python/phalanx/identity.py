@@ -20,15 +20,20 @@ WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 _HARMLESS_READERS = ("pytest_benchmark", "pytest_cov", "inline_snapshot")
 
 _STDLIB = os.path.realpath(sysconfig.get_path("stdlib")) + os.sep
-_PLUMBING = (os.__file__, __file__, sys.modules["collections.abc"].__file__)
+_PLUMBING = frozenset({"os", "collections.abc", "_collections_abc", __name__})
 
 
 def caller() -> FrameType | None:
     """The frame that asked: the nearest one that is not os, collections.abc or this module."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and (
-        frame.f_code.co_filename in _PLUMBING or "_collections_abc" in frame.f_code.co_filename
-    ):
+    while frame is not None and frame.f_globals.get("__name__") in _PLUMBING:
+        frame = frame.f_back
+    return frame
+
+
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """The nearest frame from here outwards that is not the standard library's."""
+    while frame is not None and is_stdlib(frame):
         frame = frame.f_back
     return frame
 
@@ -36,11 +41,16 @@ def caller() -> FrameType | None:
 def is_stdlib(frame: FrameType | None) -> bool:
     if frame is None:
         return True
-    path = os.path.realpath(frame.f_code.co_filename)
+    name = frame.f_code.co_filename
+    if name.startswith("<frozen "):
+        return True
+    path = os.path.realpath(name)
     return path.startswith(_STDLIB) and "site-packages" not in path
 
 
 def place(frame: FrameType | None) -> str:
+    """Where a person finds it: file and line, the file relative to the working directory if below it."""
+    frame = user_frame(frame)
     if frame is None:
         return "C code"
     path = frame.f_code.co_filename
@@ -137,7 +147,7 @@ class WorkerInput(dict):  # type: ignore[type-arg]
         return f"<workerinput of {len(self)} keys>" if self._varying else super().__repr__()
 
 
-_varying_variables: frozenset[str] = frozenset()
+_varying_variables: frozenset[Any] = frozenset()  # as str and as bytes
 _environ_trap: Trap | None = None
 _Environ: Any = type(os.environ)
 
@@ -149,7 +159,7 @@ class _TrappedEnviron(_Environ):  # type: ignore[misc]
     def __getitem__(self, key: Any) -> Any:
         if key in _varying_variables and _environ_trap is not None:
             frame = caller()
-            _environ_trap.read(key, frame)
+            _environ_trap.read(os.fsdecode(key), frame)
             raise KeyError(key)
         return super().__getitem__(key)
 
@@ -160,7 +170,8 @@ class _TrappedEnviron(_Environ):  # type: ignore[misc]
         yield from super().__iter__()
         frame = caller()
         if not is_stdlib(frame) and not _is_harmless(frame):
-            yield from _varying_variables
+            kind = bytes if self is os.environb else str
+            yield from (name for name in _varying_variables if isinstance(name, kind))
 
     def copy(self) -> Any:
         return dict(self)
@@ -168,15 +179,18 @@ class _TrappedEnviron(_Environ):  # type: ignore[misc]
 
 def trap_environ(variables: set[str], trap: Trap) -> None:
     global _varying_variables, _environ_trap
-    _varying_variables, _environ_trap = frozenset(variables), trap
-    os.environ.__class__ = _TrappedEnviron
+    _varying_variables = frozenset(variables | {os.fsencode(name) for name in variables})
+    _environ_trap = trap
+    for environ in (os.environ, os.environb):
+        environ.__class__ = _TrappedEnviron
 
 
 def release_environ() -> None:
     """In a worker, before user code goes on: nobody sees a trap in a test."""
     global _varying_variables, _environ_trap
     _varying_variables, _environ_trap = frozenset(), None
-    os.environ.__class__ = _Environ
+    for environ in (os.environ, os.environb):
+        environ.__class__ = _Environ
 
 
 def varying_keys(dicts: list[dict[str, Any]]) -> set[str]:

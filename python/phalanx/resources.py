@@ -41,9 +41,7 @@ class Watch:
     @staticmethod
     def _place() -> str:
         frame: FrameType | None = identity.caller()
-        while frame is not None and (
-            frame.f_code.co_filename == __file__ or identity.is_stdlib(frame)
-        ):
+        while frame is not None and frame.f_globals.get("__name__") == __name__:
             frame = frame.f_back
         return identity.place(frame)
 
@@ -61,14 +59,12 @@ class Watch:
         return None
 
     def _find_descriptor(self) -> str | None:
-        for fd, target in _descriptors().items():
-            if fd in self._known:
-                continue
-            if target.startswith("socket:"):
-                return f"{self._sockets.get(fd, 'something')} opened a socket"
-            if target == "anon_inode:[eventpoll]":
-                return "something made an event loop"
-        return None
+        new = {fd: target for fd, target in _descriptors().items() if fd not in self._known}
+        sockets = [fd for fd, target in new.items() if target.startswith("socket:")]
+        where = next((self._sockets[fd] for fd in sockets if fd in self._sockets), "something")
+        if "anon_inode:[eventpoll]" in new.values():
+            return f"{where} made an event loop"
+        return f"{where} opened a socket" if sockets else None
 
 
 def _descriptors() -> dict[int, str]:

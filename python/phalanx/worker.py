@@ -54,6 +54,7 @@ class WorkerInteractor:
         watch: resources.Watch,
         inherited: forking.Inherited,
         refuse: Callable[[str], None],
+        stderr: int,
     ) -> None:
         self.config = config
         self.workerinput = workerinput
@@ -64,6 +65,7 @@ class WorkerInteractor:
         self._watch = watch
         self._inherited = inherited
         self._refuse = refuse
+        self._stderr = stderr  # the real one, whatever is captured
         self.send = zygote.send
         self._early_claims = False
         self._next: Any = _UNCLAIMED
@@ -199,6 +201,13 @@ class WorkerInteractor:
         except _engine.StrayProcess:
             self._end_stray()
 
+    def _enter(self, phase: int) -> None:
+        try:
+            if self.worker is not None:
+                self.worker.phase(phase)
+        except _engine.StrayProcess:
+            self._end_stray()
+
     def _start(self, worker: _engine.Worker) -> None:
         try:
             worker.start()
@@ -214,7 +223,7 @@ class WorkerInteractor:
     def _end_stray(self) -> NoReturn:
         nodeid = self.session.items[self.item_index].nodeid if self.item_index >= 0 else "a hook"
         os.write(
-            2,
+            self._stderr,
             f"phalanx: a child process that {nodeid} forked returned from the test; it is ended here "
             f"(pid {os.getpid()}): end it with os._exit in the test\n".encode(),
         )
@@ -272,8 +281,7 @@ class WorkerInteractor:
         lossy = self.send(_engine.MSG_REPORT, data)
         if lossy:
             self._warn_of_loss(report, lossy)
-        if self.worker is not None:
-            self.worker.phase(_phase_after(report))
+        self._enter(_phase_after(report))
 
     def _warn_of_loss(self, report: pytest.TestReport, lossy: int) -> None:
         text = (

@@ -45,6 +45,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
         zygote.send(_engine.MSG_REFUSED, reason)
         os._exit(0)
 
+    stderr = os.dup(2)
     random_watch = forking.RandomWatch()
     watch = resources.Watch()
     trap = identity.Trap(refuse)
@@ -71,7 +72,13 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
         config.workerinput = workerinput  # type: ignore[attr-defined]
         config.workeroutput = {}  # type: ignore[attr-defined]
         interactor = WorkerInteractor(
-            config, zygote, workerinput, watch, forking.Inherited(random_watch), refuse
+            config,
+            zygote,
+            workerinput,
+            watch,
+            forking.Inherited(random_watch),
+            refuse,
+            stderr,
         )
         status = config.hook.pytest_cmdline_main(config=config)
     except pytest.UsageError as error:

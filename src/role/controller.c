@@ -30,6 +30,7 @@ enum {
 
 #define ZYGOTE_PATIENCE (30 * PHX_S) /* for the exit handlers it inherited */
 #define DEADLINE_TICK (50 * PHX_MS)
+#define EXIT_PATIENCE (10 * PHX_S) /* pytest-xdist's limit too */
 
 /* ---- starting ---- */
 
@@ -105,6 +106,7 @@ int phx_controller_open(struct phx_controller **out_controller,
     if (!c)
         return -ENOMEM;
     phx_log_role("controller");
+    c->exit_patience = options->exit_patience > 0 ? options->exit_patience : EXIT_PATIENCE;
     c->queue_fd = -1;
     c->guard.fd = -1;
     c->guard_watch.pidfd = -1;

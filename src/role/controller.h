@@ -58,6 +58,7 @@ struct phx_controller_options {
     const char *const *argv;        /* the zygote's program, NULL-terminated */
     const char *const *environment; /* "NAME=value", NULL-terminated */
     const char *directory;          /* its working directory */
+    phx_ns exit_patience; /* for a worker that ended its session, or its channel; 0: 10 s */
 };
 
 /* Starts the guard, and through it the zygote. out_controller is set on success only; the caller

@@ -66,6 +66,7 @@ struct phx_controller {
     struct phx_member *ready_head, *ready_tail;
     struct phx_member *told;     /* its DOWN was handed out last: its memfds may go */
     int stopping;                /* no replacements any more */
+    phx_ns exit_patience;        /* for a worker that has nothing more to say to leave */
     char text[PHX_ERR_TEXT_MAX]; /* of the event handed out last */
 };
 

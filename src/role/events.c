@@ -19,8 +19,6 @@
 #define STATUS_PATIENCE                                                                            \
     (2 * PHX_S) /* for the exit status of a process that is known to be dead                       \
                  */
-#define EXIT_PATIENCE                                                                              \
-    (10 * PHX_S) /* for a worker whose session is over; pytest-xdist's limit too */
 
 enum { RESPAWN_MAX = 8 }; /* zygotes that one run may wear out */
 
@@ -550,7 +548,7 @@ static void mark_overdue(struct phx_controller *c)
         if (member->gone_at && now - member->gone_at >= STATUS_PATIENCE)
             phx_controller_mark_ready(member);
         if (member->finished && !member->gone_at && !member->overdue &&
-            now - member->finished_at >= EXIT_PATIENCE) {
+            now - member->finished_at >= c->exit_patience) {
             member->overdue = 1;
             phx_watch_signal(&member->watch, SIGKILL, 1);
         }
