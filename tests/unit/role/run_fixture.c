@@ -27,8 +27,8 @@ int run_try_open(struct run *run, struct phx_err *err)
     static int number;
     char directory_variable[128], log_variable[128];
     ck_assert_uint_le(run->nworkers, RUN_WORKERS_MAX);
-    run->started = calloc(run->ntests + 1, 1);
-    run->ended = calloc(run->ntests + 1, 1);
+    run->started = calloc(run->ntests + 1, sizeof *run->started);
+    run->ended = calloc(run->ntests + 1, sizeof *run->ended);
     snprintf(run->directory, sizeof run->directory, "/tmp/phalanx-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(run->directory));
     snprintf(run->mark, sizeof run->mark, "PHX_TEST_MARK=%d-%d;", (int)getpid(), number++);
@@ -258,8 +258,8 @@ void run_check_account(struct run *run, uint64_t ended, uint64_t crashed, uint64
     for (uint32_t i = 0; i < run->ntests; i++) {
         ck_assert_msg(run->started[i] <= 1, "test %u was started %d times", i, run->started[i]);
         ck_assert_msg(run->ended[i] <= run->started[i], "test %u ended, and never started", i);
-        nstarted += run->started[i];
-        nended += run->ended[i];
+        nstarted += (uint64_t)run->started[i];
+        nended += (uint64_t)run->ended[i];
     }
     ck_assert_uint_eq(nended, ended);
     ck_assert_uint_eq(nstarted, ended + crashed);

@@ -1,7 +1,9 @@
 /* Whole runs, and every way in which a worker can end. */
 #include "role/controller.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -130,11 +132,14 @@ static const struct {
 START_TEST(a_crash_is_told_and_the_rest_goes_on)
 {
     for (uint32_t nworkers = 1; nworkers <= 3; nworkers += 2) {
-        struct run *run = calloc(1, sizeof *run);
+        static struct run runs[4];
+        struct run *run = &runs[nworkers];
         char script[64];
         snprintf(script, sizeof script, "t=7:%s:%s", crashes[_i].when, crashes[_i].deed);
-        *run = (struct run){
-            .ntests = 60, .nworkers = nworkers, .max_restarts = -1, .script = script};
+        run->ntests = 60;
+        run->nworkers = nworkers;
+        run->max_restarts = -1;
+        run->script = script;
         open_and_finish(run);
         uint32_t dead = crashed_worker(run);
         check_crash(run, dead, 7, crashes[_i].phase,
@@ -147,7 +152,6 @@ START_TEST(a_crash_is_told_and_the_rest_goes_on)
         ck_assert_int_eq(run->started[7], 1);
         ck_assert_int_eq(run->ended[7], 0);
         run_close(run);
-        free(run);
     }
 }
 END_TEST
