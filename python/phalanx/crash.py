@@ -43,8 +43,8 @@ def trim_fault(text: str) -> str:
         if _OWN_FRAME.match(line):
             own.append(line)
             continue
-        if line.startswith("  File "):  # user code further out: the frames between belong to the story
-            lines += own
+        if line.startswith("  File "):
+            lines += own  # user code further out: the frames between belong to the story
         elif own:
             lines.append(f"  ... and {len(own)} frames of pytest")
         own = []

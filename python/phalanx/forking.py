@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-THREAD_PATIENCE_S = 10.0
+THREAD_PATIENCE_S = 9.0  # within the 10 s after which the controller ends a worker
 
 
 class RandomWatch:
@@ -43,12 +43,12 @@ class RandomWatch:
             self.seeded = True
             self._setstate(state)
 
-        random.seed = seed  # type: ignore[assignment]
-        random.setstate = setstate  # type: ignore[assignment]
+        random.seed = seed
+        random.setstate = setstate
 
     def release(self) -> None:
-        random.seed = self._seed  # type: ignore[assignment]
-        random.setstate = self._setstate  # type: ignore[assignment]
+        random.seed = self._seed
+        random.setstate = self._setstate
 
 
 class Inherited:
@@ -183,18 +183,30 @@ def _reseed_numpy() -> None:
             numpy_random.seed()
 
 
-def leave(status: int) -> NoReturn:
+def _join_threads(stderr: int) -> None:
+    """What threading's own shutdown does, with an end: executors are told to let their threads go, then
+    the threads are waited for."""
+    for callback in reversed(getattr(threading, "_threading_atexits", [])):
+        callback()
+    deadline = time.monotonic() + THREAD_PATIENCE_S
+    for thread in threading.enumerate():
+        if thread is threading.current_thread() or thread.daemon:
+            continue
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            line = f"phalanx: a test left thread {thread.name!r} running; it is ended with its worker\n"
+            os.write(stderr, line.encode())
+
+
+def leave(status: int, stderr: int = 2) -> NoReturn:
     """Ends this worker: waits for its threads as the interpreter would, runs what was registered here,
     flushes, and leaves without touching what the zygote owns."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt
-        deadline = time.monotonic() + THREAD_PATIENCE_S
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join(max(0.0, deadline - time.monotonic()))
+        _join_threads(stderr)
         atexit._run_exitfuncs()
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(BaseException):

@@ -141,7 +141,7 @@ class WorkerInput(dict):  # type: ignore[type-arg]
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"<workerinput of {len(self)} keys>" if self._varying else super().__repr__()

@@ -41,7 +41,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config.option, "numprocesses"):
-        if options.is_distributed(config) and not config.option.collectonly:
-            return
+    has_options = hasattr(config.option, "numprocesses")
+    if has_options and options.is_distributed(config) and not config.option.collectonly:
+        return
     launch.drop(config)

@@ -23,9 +23,9 @@ class Watch:
         self._socket_init = socket.socket.__init__
         watch = self
 
-        def start(thread: threading.Thread) -> None:
-            watch._threads[id(thread)] = watch._place()
-            watch._thread_start(thread)
+        def start(self: threading.Thread) -> None:
+            watch._threads[id(self)] = watch._place()
+            watch._thread_start(self)
 
         def init(self: socket.socket, *args: Any, **kwargs: Any) -> None:
             watch._socket_init(self, *args, **kwargs)

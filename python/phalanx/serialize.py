@@ -62,9 +62,11 @@ def warning_from_data(data: dict[str, Any]) -> warnings.WarningMessage:
     cls = _class_from_data(data["class"])
     if cls is not None:
         # Not by its constructor, which may want anything: a warning is shown by its text.
-        shown = type(cls.__name__, (cls,), {"__module__": cls.__module__, "__str__": lambda _: text})
-        message = shown.__new__(shown)
-        message.args = (text,)
+        names = {"__module__": cls.__module__, "__str__": lambda _: text}
+        shown: type[Warning] = type(cls.__name__, (cls,), names)
+        warning = shown.__new__(shown)
+        warning.args = (text,)
+        message = warning
     kwargs = {name: data.get(name) for name in _DETAILS}
     category = _class_from_data(data["category"])
     return warnings.WarningMessage(message=message, category=category, **kwargs)  # type: ignore

@@ -405,11 +405,9 @@ class DSession:
         self._internal_error = True
         try:
             raise RuntimeError(text)
-        except RuntimeError as error:
-            excinfo = pytest.ExceptionInfo.from_exc_info((type(error), error, error.__traceback__))
-            self.config.hook.pytest_internalerror(
-                excrepr=_Text(text), excinfo=excinfo
-            )
+        except RuntimeError:
+            excinfo = pytest.ExceptionInfo.from_current()
+            self.config.hook.pytest_internalerror(excrepr=_Text(text), excinfo=excinfo)
         self._stop()
 
     def on_stopped(self, number: int, data: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ collected; its `pytest_runtestloop` is where the zygote stays for good and every
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Callable, Generator
 from typing import Any, NoReturn

@@ -68,7 +68,7 @@ def get_xdist_worker_id(request_or_session: RequestOrSession) -> str:
     """Return the id of the current worker ('gw0', 'gw1', …), or 'master' in the controller and without
     distribution."""
     if is_xdist_worker(request_or_session):
-        worker_id: str = request_or_session.config.workerinput["workerid"]  # type: ignore[union-attr]
+        worker_id: str = request_or_session.config.workerinput["workerid"]  # type: ignore[attr-defined]
         return worker_id
     return "master"
 

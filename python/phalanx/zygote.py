@@ -89,7 +89,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
             send(_engine.MSG_INTERNAL_ERROR, _text_of(error))
         status = 1
     if interactor is not None and interactor.worker is not None:
-        forking.leave(int(status or 0))
+        forking.leave(int(status or 0), stderr)
     zygote.send(
         _engine.MSG_ZYGOTE_DONE,
         {"usage_error": usage_error, "status": None if status is None else int(status)},

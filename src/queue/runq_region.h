@@ -98,11 +98,11 @@ struct phx_runq_header {
     struct runq_journal journal;
 };
 
-_Static_assert(sizeof(struct phx_runq_header) == 4 * RUNQ_LINE, "header");
-_Static_assert(offsetof(struct phx_runq_header, closed) == 1 * RUNQ_LINE, "closed");
-_Static_assert(offsetof(struct phx_runq_header, positions) == 2 * RUNQ_LINE, "positions");
-_Static_assert(offsetof(struct phx_runq_header, lock) == 3 * RUNQ_LINE, "lock");
-_Static_assert(offsetof(struct phx_runq_header, journal.taken) == 3 * RUNQ_LINE + 24, "journal");
+_Static_assert(sizeof(struct phx_runq_header) == 4UL * RUNQ_LINE, "header");
+_Static_assert(offsetof(struct phx_runq_header, closed) == 1UL * RUNQ_LINE, "closed");
+_Static_assert(offsetof(struct phx_runq_header, positions) == 2UL * RUNQ_LINE, "positions");
+_Static_assert(offsetof(struct phx_runq_header, lock) == 3UL * RUNQ_LINE, "lock");
+_Static_assert(offsetof(struct phx_runq_header, journal.taken) == 3UL * RUNQ_LINE + 24, "journal");
 
 struct runq_word {
     /* lo: moved by the owner, and by the controller once the owner is dead; of the late word by
@@ -135,7 +135,7 @@ struct phx_runq_slot {
     _Atomic uint32_t longest_position;
 };
 
-_Static_assert(sizeof(struct phx_runq_slot) == 2 * RUNQ_LINE, "slot");
+_Static_assert(sizeof(struct phx_runq_slot) == 2UL * RUNQ_LINE, "slot");
 _Static_assert(offsetof(struct phx_runq_slot, since) == RUNQ_LINE, "notes on a line of their own");
 
 /* ---- words ---- */

@@ -131,7 +131,7 @@ static void put_name(struct line *line, const char *node_id, size_t node_id_size
     }
     for (size_t i = 0; i < size; i++) {
         unsigned char byte = (unsigned char)from[i];
-        name[i] = byte < ' ' || byte == 0x7F ? '?' : from[i];
+        name[i] = (char)(byte < ' ' || byte == 0x7F ? '?' : byte);
     }
     name[size] = '\0';
     put(line, "%s%s", name, size < whole ? "..." : "");

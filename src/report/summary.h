@@ -8,8 +8,8 @@
 
 struct phx_controller;
 
-/* Writes the summary line (see report/metrics.h) of the run so far. Returns the bytes written without
- * the NUL, or -ENOMEM. */
+/* Writes the summary line (see report/metrics.h) of the run so far. Returns the bytes written
+ * without the NUL, or -ENOMEM. */
 int phx_summary_format(const struct phx_controller *controller, char *out, size_t size);
 
 #endif

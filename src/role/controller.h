@@ -100,7 +100,7 @@ void phx_controller_reject(struct phx_controller *controller, int32_t number);
 /* Workers asked for and not yet down. */
 uint32_t phx_controller_active(const struct phx_controller *controller);
 
-/* Hands out `test` once more, to whoever asks next. Returns 0, -ENOSPC, or another negative code. */
+/* Hands out `test` once more, to whoever asks next. Returns 0, -ENOSPC, or another negative. */
 int phx_controller_add_late(struct phx_controller *controller, uint32_t test);
 
 /* Nobody claims any more. With SIGINT to every worker's group, or during collection to the
@@ -144,7 +144,7 @@ struct phx_controller_figures {
 void phx_controller_figures(const struct phx_controller *controller,
                             struct phx_controller_figures *out);
 
-/* The node id of the test at a position of the run queue, or NULL. Borrowed; out_size may be NULL. */
+/* The node id at a position of the run queue, or NULL. Borrowed; out_size may be NULL. */
 const char *phx_controller_node_id(const struct phx_controller *controller, uint32_t position,
                                    size_t *out_size);
 

@@ -59,8 +59,8 @@ struct phx_controller {
 
     struct phx_member **members; /* [members_max], by number; owned */
     uint32_t members_max, nactive, next_number;
-    uint32_t nparallel;         /* workers planned for */
-    phx_ns forked_at, ended_at; /* the first request for a worker; the last worker's end */
+    uint32_t nparallel;           /* workers planned for */
+    phx_ns forked_at, ended_at;   /* the first request for a worker; the last worker's end */
     int64_t restarts_left;        /* < 0: no limit */
     struct phx_request *requests; /* in order of asking */
     struct phx_member *ready_head, *ready_tail;

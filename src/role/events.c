@@ -499,6 +499,27 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
     c->told = member;
 }
 
+/* Takes one message. Returns 1 when it is an event for the caller, 0 when not. */
+static int member_says(struct phx_member *member, const struct phx_message *msg,
+                       struct phx_event *out)
+{
+    if (msg->type == PHX_MSG_HELLO) {
+        if (!hello_is_ours(msg))
+            outlaw(&member->channel, &member->watch);
+        return 0;
+    }
+    if (!worker_may_say(msg->type)) {
+        outlaw(&member->channel, &member->watch);
+        return 0;
+    }
+    if (msg->type == PHX_MSG_FINISHED) {
+        member->finished = 1;
+        member->finished_at = phx_clock_now();
+    }
+    message_event(out, (int32_t)member->number, msg);
+    return 1;
+}
+
 /* Returns 1 with an event, 0 when nothing can be said of this member for now. */
 static int member_next(struct phx_controller *c, struct phx_member *member, struct phx_event *out)
 {
@@ -507,21 +528,8 @@ static int member_next(struct phx_controller *c, struct phx_member *member, stru
         return 0;
     for (;;) {
         while (phx_channel_next(&member->channel, &msg)) {
-            if (msg.type == PHX_MSG_HELLO) {
-                if (!hello_is_ours(&msg))
-                    outlaw(&member->channel, &member->watch);
-                continue;
-            }
-            if (!worker_may_say(msg.type)) {
-                outlaw(&member->channel, &member->watch);
-                continue;
-            }
-            if (msg.type == PHX_MSG_FINISHED) {
-                member->finished = 1;
-                member->finished_at = phx_clock_now();
-            }
-            message_event(out, (int32_t)member->number, &msg);
-            return 1;
+            if (member_says(member, &msg, out))
+                return 1;
         }
         if (member->channel.error < 0 && !member->watch.gone)
             outlaw(&member->channel, &member->watch);

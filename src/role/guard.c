@@ -92,8 +92,8 @@ static void start_program(struct phx_guard *g, const struct phx_msg_spawn *msg, 
                              .new_group = 1,
                              .die_with_parent = 1};
     struct phx_err err;
-    pid_t pid;
-    int pidfd;
+    pid_t pid = 0;
+    int pidfd = -1;
     int status = g->phase == PHX_GUARD_PHASE_SERVING
                      ? phx_spawn(&what, &pid, &pidfd, &err)
                      : phx_err_set(&err, PHX_E_STATE, "the run is ending");

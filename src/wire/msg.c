@@ -220,7 +220,7 @@ static void take_text(struct reader *r, char *out, size_t room)
     size_t size;
     if (r->status == 0)
         r->status = phx_cursor_str(&r->cursor, &text, &size);
-    if (r->status < 0)
+    if (r->status != 0)
         return;
     if (size >= room || memchr(text, '\0', size)) {
         r->status = PHX_E_PROTO;
@@ -347,7 +347,7 @@ static const char *take_string(struct reader *r, struct strings *to)
         r->status = phx_cursor_str(&r->cursor, &text, &size);
     if (r->status == 0 && memchr(text, '\0', size))
         r->status = PHX_E_PROTO;
-    if (r->status < 0)
+    if (r->status != 0)
         return NULL;
     char *copy = NULL;
     if (to->pointers) {

@@ -209,7 +209,7 @@ class Running:
             alive = describe(marked_processes(self.mark))
             self.process.kill()
             self.process.wait()
-        left = wait_gone(self.mark, LEFTOVER_PATIENCE_S if not late else 0.5)
+        left = wait_gone(self.mark, 0 if late or may_leave else LEFTOVER_PATIENCE_S)
         run.code = self.process.returncode
         run.out = self.output()
         run.err = (self._home / "err").read_text(errors="replace")

@@ -382,6 +382,22 @@ def test_thread_that_never_ends(project: Project) -> None:
     assert run.counts == {"passed": 1} and run.code == 0, str(run)
 
 
+def test_thread_pool_left_open(project: Project) -> None:
+    """Its idle threads are not daemons, but end when the interpreter does: nobody waits for them in vain."""
+    project.write(
+        {
+            "test_a.py": """
+                from concurrent.futures import ThreadPoolExecutor
+                pool = ThreadPoolExecutor(2)
+                def test_a(): assert pool.submit(int).result() == 0
+            """
+        }
+    )
+    run = project.run("-n1")
+    assert run.counts == {"passed": 1} and run.code == 0, str(run)
+    assert "killed" not in run.out
+
+
 def test_daemon_thread(project: Project) -> None:
     project.write(
         {

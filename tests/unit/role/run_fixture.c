@@ -22,6 +22,14 @@ static const char *variable(const char *name)
 
 /* ---- starting ---- */
 
+/* libuv opens a pipe for signals with the first loop of a process, and keeps it. */
+static void warm_up(void)
+{
+    uv_loop_t loop;
+    ck_assert_int_eq(uv_loop_init(&loop), 0);
+    ck_assert_int_eq(uv_loop_close(&loop), 0);
+}
+
 int run_try_open(struct run *run, struct phx_err *err)
 {
     static int number;
@@ -44,6 +52,7 @@ int run_try_open(struct run *run, struct phx_err *err)
                                              .environment = environment,
                                              .directory = "/",
                                              .exit_patience = run->exit_patience};
+    warm_up();
     run->fds_before = run_count_fds();
     return phx_controller_open(&run->c, &options, err);
 }
@@ -62,7 +71,7 @@ void run_open(struct run *run)
 void run_fork(struct run *run, uint32_t number)
 {
     struct phx_err err = {0};
-    ck_assert_msg(phx_controller_fork(run->c, number, "input", 5, &err) == 0, "%s", err.text);
+    ck_assert_msg(phx_controller_fork(run->c, number, "\xa5input", 6, &err) == 0, "%s", err.text);
     ck_assert_uint_lt(number, RUN_WORKERS_MAX);
     run->workers[number].asked++;
 }
@@ -385,9 +394,12 @@ void run_wait_for_state(pid_t pid, char state)
 {
     struct phx_process process = {0};
     for (int i = 0; i < 2000; i++) {
-        if (phx_procfs_look(pid, &process) == 0 && process.state == state)
+        process.state = 0;
+        if (phx_procfs_look(pid, &process) < 0 && state != 0)
+            ck_abort_msg("process %d is gone", (int)pid);
+        if (process.state == state)
             return;
         phx_clock_sleep(5 * PHX_MS);
     }
-    ck_abort_msg("process %d is in state %c, not %c", (int)pid, process.state, state);
+    ck_abort_msg("process %d is in state %c, not %c", (int)pid, process.state, state ? state : '-');
 }

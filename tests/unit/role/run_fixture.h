@@ -91,6 +91,6 @@ pid_t run_zygote_pid(const struct run *run); /* the newest; 0 when there is none
 uint32_t run_generations(const struct run *run);
 int run_count_marked(const struct run *run); /* live processes of the run, without the guard */
 int run_count_fds(void);
-void run_wait_for_state(pid_t pid, char state); /* as in /proc: 'T' stopped … */
+void run_wait_for_state(pid_t pid, char state); /* as in /proc: 'T' stopped …; 0: it is reaped */
 
 #endif
