@@ -76,9 +76,13 @@ class Inherited:
 
     @staticmethod
     def _flush_writers() -> None:
-        for thing in gc.get_objects():
-            # type(), as isinstance would ask a mock or proxy for its __class__.
-            if issubclass(type(thing), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+        things = gc.get_objects()
+        # By type(), as isinstance would ask a mock or proxy for its __class__; types first, as there are
+        # few of them and a million objects.
+        kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+        writers = {kind for kind in set(map(type, things)) if issubclass(kind, kinds)}
+        for thing in things:
+            if type(thing) in writers:
                 with contextlib.suppress(Exception):
                     if not thing.closed and thing.writable():
                         thing.flush()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import platform
+import contextlib
+import os
 import sys
 import uuid
 from types import SimpleNamespace
@@ -98,15 +99,22 @@ class NodeManager:
         return node
 
 
+def _platform() -> str:
+    """What platform.platform() says, which starts a program to find out."""
+    system = os.uname()
+    libc = ""
+    with contextlib.suppress(ValueError, OSError):
+        libc = "-with-" + (os.confstr("CS_GNU_LIBC_VERSION") or "").replace(" ", "")
+    return f"{system.sysname}-{system.release}-{system.machine}{libc}"
+
+
 def worker_info() -> dict[str, Any]:
     """What a worker tells of itself; made in the zygote, the same for all its workers."""
-    import os
-
     return {
         "version": sys.version,
         "version_info": tuple(sys.version_info),
         "sysplatform": sys.platform,
-        "platform": platform.platform(),
+        "platform": _platform(),
         "executable": sys.executable,
         "cwd": os.getcwd(),
     }

@@ -1,7 +1,7 @@
 """Reports and warnings across processes.
 
-Reports go through pytest's own hooks, unless nobody but pytest implements them and the report has nothing
-to take apart: most tests pass, and then its attributes are all there is. Of warnings, enough crosses to
+Reports go through pytest's serialisation hooks, unless nobody but pytest implements them: then its own
+answer is asked for directly, as there are three reports a test. Of warnings, enough crosses to
 show and to filter them; nothing is executed but the warning's own class.
 """
 
@@ -76,8 +76,12 @@ ReportWriter = Callable[[pytest.Config, pytest.TestReport], "dict[str, Any]"]
 ReportReader = Callable[[pytest.Config, "dict[str, Any]"], Any]
 
 
+# Who implements the serialisation hooks and leaves plain test reports to pytest.
+_LEAVES_PLAIN_REPORTS = frozenset({"_pytest.reports", "_pytest.subtests"})
+
+
 def _is_only_pytests(hook: Any) -> bool:
-    return all(impl.function.__module__ == "_pytest.reports" for impl in hook.get_hookimpls())
+    return all(impl.function.__module__ in _LEAVES_PLAIN_REPORTS for impl in hook.get_hookimpls())
 
 
 def _write_by_hook(config: pytest.Config, report: pytest.TestReport) -> dict[str, Any]:
@@ -86,9 +90,9 @@ def _write_by_hook(config: pytest.Config, report: pytest.TestReport) -> dict[str
 
 
 def _write_plain(config: pytest.Config, report: pytest.TestReport) -> dict[str, Any]:
-    if type(report) is not pytest.TestReport or report.longrepr is not None:
+    if type(report) is not pytest.TestReport:
         return _write_by_hook(config, report)
-    data = report.__dict__.copy()
+    data = report._to_json()
     data["$report_type"] = "TestReport"
     return data
 
@@ -104,10 +108,10 @@ def _read_by_hook(config: pytest.Config, data: dict[str, Any]) -> Any:
 
 
 def _read_plain(config: pytest.Config, data: dict[str, Any]) -> Any:
-    if data["longrepr"] is not None or data["$report_type"] != "TestReport":
+    if data.get("$report_type") != "TestReport":
         return _read_by_hook(config, data)
     del data["$report_type"]
-    return pytest.TestReport(**data)
+    return pytest.TestReport._from_json(data)
 
 
 def report_reader(config: pytest.Config) -> ReportReader:

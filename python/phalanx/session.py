@@ -6,6 +6,7 @@ which each worker caused them.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -17,11 +18,14 @@ import pytest
 from _pytest.config import ExitCode
 
 from phalanx import _engine, crash, launch, options
+from phalanx.garbage import RareCollections
 from phalanx.nodes import NodeManager, WorkerController
 from phalanx.serialize import report_reader, warning_from_data
 from phalanx.terminal import TerminalDistReporter, WorkerStatus
 
 LEFTOVER_GRACE_S = 0.5
+
+_DEFAULT_THRESHOLDS = gc.get_threshold()
 
 SCHEDULER_NAMES = {
     "load": "LoadScheduling",
@@ -95,7 +99,7 @@ class DSession:
         self.sched: Scheduling | None = None
         self.nodes: list[WorkerController] = []
         self.ids: list[str] = []
-        self.locations: list[Any] = []
+        self._started: dict[int, Any] = {}  # worker number: (node id, location) of its last test
         self.maxfail: int = config.getvalue("maxfail")
         self.terminal: Any = config.pluginmanager.getplugin("terminalreporter")
         self.trdist: TerminalDistReporter | None = None
@@ -155,6 +159,8 @@ class DSession:
                 "this version of phalanx has no support for custom schedulers"
             )
         self._read_report = report_reader(self.config)
+        rare_collections = RareCollections(_DEFAULT_THRESHOLDS)
+        rare_collections.begin()
         with Interrupts() as interrupts:
             try:
                 while not self._is_over():
@@ -162,6 +168,8 @@ class DSession:
             except KeyboardInterrupt:
                 self.engine.kill()
                 raise
+            finally:
+                rare_collections.end()
         if self._interrupted:
             raise KeyboardInterrupt
         self._check_account()
@@ -267,9 +275,7 @@ class DSession:
         self._collecting = nodeid
 
     def on_items(self, number: int, items: list[Any]) -> None:
-        for nodeid, _, location in items:
-            self.ids.append(nodeid)
-            self.locations.append(tuple(location))
+        self.ids += [nodeid for nodeid, _, _ in items]
 
     def on_collect_report(self, number: int, data: dict[str, Any]) -> None:
         report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
@@ -388,7 +394,7 @@ class DSession:
         pass
 
     def on_log_start(self, number: int, data: Any) -> None:
-        nodeid, location = data
+        nodeid, location = self._started[number] = data
         self.config.hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
 
     def on_log_finish(self, number: int, data: Any) -> None:
@@ -456,7 +462,10 @@ class DSession:
     def _handle_crash_item(self, node: WorkerController, payload: dict[str, Any]) -> None:
         test = payload["test"]
         nodeid = self.ids[test]
-        report: Any = crash.crash_report(node.gateway.id, nodeid, self.locations[test], payload)
+        started, location = self._started.get(node.number, (None, None))
+        if started != nodeid:  # it died before the test could say that it starts
+            location = (nodeid.split("::")[0], None, nodeid)
+        report: Any = crash.crash_report(node.gateway.id, nodeid, location, payload)
         report.node = node
         report.worker_id = node.gateway.id
         report.item_index = test

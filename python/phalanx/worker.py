@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from phalanx import _engine, forking, identity, nodes, resources
+from phalanx import _engine, forking, garbage, identity, nodes, resources
 from phalanx.serialize import report_writer, warning_to_data
 
 ITEMS_PER_MESSAGE = 500
@@ -54,6 +54,7 @@ class WorkerInteractor:
         inherited: forking.Inherited,
         refuse: Callable[[str], None],
         stderr: int,
+        rare_collections: garbage.RareCollections,
     ) -> None:
         self.config = config
         self.workerinput = workerinput
@@ -64,6 +65,7 @@ class WorkerInteractor:
         self._watch = watch
         self._inherited = inherited
         self._refuse = refuse
+        self._rare_collections = rare_collections
         self._stderr = stderr  # the real one, whatever is captured
         self.send = zygote.send
         self._early_claims = False
@@ -76,6 +78,7 @@ class WorkerInteractor:
     @pytest.hookimpl
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session
+        self._rare_collections.begin()
         self.send(_engine.MSG_READY, nodes.worker_info())
 
     @pytest.hookimpl
@@ -94,8 +97,9 @@ class WorkerInteractor:
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         batch = []
+        by_group = self.config.option.loadgroup
         for item in session.items:
-            batch.append([item.nodeid, _group(item), item.location])
+            batch.append([item.nodeid, _group(item) if by_group else None, None])
             if len(batch) == ITEMS_PER_MESSAGE:
                 self.send(_engine.MSG_ITEMS, batch)
                 batch = []
@@ -110,6 +114,7 @@ class WorkerInteractor:
                 f"{cause} before the tests ran, and processes must not share it. This version of "
                 "phalanx forks its workers after collection: do it in a fixture or a test"
             )
+        self._rare_collections.end()
         self._install_claims()
         self._zygote.send(_engine.MSG_COLLECTED, len(session.items))
         self._inherited.serve_signals()

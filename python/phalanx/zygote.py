@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -38,7 +39,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
     import pytest
     from _pytest.config import _prepareconfig
 
-    from phalanx import forking, identity, resources
+    from phalanx import forking, garbage, identity, resources
     from phalanx.worker import WorkerInteractor
 
     def refuse(reason: str) -> NoReturn:
@@ -46,6 +47,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
         os._exit(0)
 
     stderr = os.dup(2)
+    rare_collections = garbage.RareCollections(gc.get_threshold())
     random_watch = forking.RandomWatch()
     watch = resources.Watch()
     trap = identity.Trap(refuse)
@@ -79,6 +81,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
             forking.Inherited(random_watch),
             refuse,
             stderr,
+            rare_collections,
         )
         status = config.hook.pytest_cmdline_main(config=config)
     except pytest.UsageError as error:

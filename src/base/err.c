@@ -13,7 +13,8 @@ const char *phx_err_text(int code)
         PHX_ERR_CODES(X)
 #undef X
     default:
-        return strerror(-code);
+        /* Constant texts in glibc since 2.32 and in musl, for every code the system has. */
+        return strerror(-code); // NOLINT(concurrency-mt-unsafe)
     }
 }
 

@@ -27,7 +27,8 @@ void phx_log_role(const char *role)
     snprintf(state.role, sizeof state.role, "%s", role);
     const char *kind = strncmp(role, "gw", 2) == 0 ? "worker" : role;
     state.level = PHX_LOG_NONE;
-    const char *at = getenv("PHX_LOG");
+    /* Read once, as the role begins. */
+    const char *at = getenv("PHX_LOG"); // NOLINT(concurrency-mt-unsafe)
     while (at && *at) {
         size_t size = strcspn(at, ",");
         const char *colon = memchr(at, ':', size);

@@ -76,7 +76,8 @@ static int read_all(struct table *table)
         return -errno;
     int status = 0;
     struct dirent *entry;
-    while (status == 0 && (entry = readdir(proc))) {
+    /* A stream of this call's own. */
+    while (status == 0 && (entry = readdir(proc))) { // NOLINT(concurrency-mt-unsafe)
         char *end;
         long pid = strtol(entry->d_name, &end, 10);
         struct phx_process row;

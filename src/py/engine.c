@@ -86,7 +86,7 @@ static PyObject *lower_name(const char *name)
 {
     char lower[32];
     size_t size = 0;
-    for (; name[size] && size < sizeof lower - 1; size++)
+    for (; size < sizeof lower - 1 && name[size]; size++)
         lower[size] = (char)tolower((unsigned char)name[size]);
     return PyUnicode_FromStringAndSize(lower, (Py_ssize_t)size);
 }

@@ -266,7 +266,7 @@ static int take_signals(void)
     sigemptyset(&read_here);
     sigaddset(&read_here, SIGTERM);
     sigaddset(&read_here, SIGCHLD);
-    if (sigprocmask(SIG_SETMASK, &read_here, NULL) < 0)
+    if (sigprocmask(SIG_SETMASK, &read_here, NULL) < 0) // NOLINT(concurrency-mt-unsafe): one thread
         return -errno;
     int fd = signalfd(-1, &read_here, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fd;

@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 
+import pytest
+
 DIST_MODES = ("load", "loadscope", "loadfile", "loadgroup", "worksteal")
 
 #: name → arguments. The sequential run is the oracle of the oracle: the table must hold for it as well.
@@ -541,3 +543,118 @@ SUITES["nothing"] = Suite(files={"test_empty.py": "x = 1\n"}, outcomes={}, code=
 SUITES["all deselected"] = Suite(
     files=SUITES["green"].files, outcomes={}, code=5, args=("-k", "nothing_is_called_so")
 )
+
+SUITES["pytest's fixtures"] = Suite(
+    files={
+        "pytest.ini": "[pytest]\npytester_example_dir = .\n",
+        "conftest.py": "pytest_plugins = ['pytester']\n",
+        "test_builtin.py": """
+            import logging, os, subprocess, sys, warnings
+            import pytest
+
+            @pytest.mark.parametrize("number", range(3))
+            def test_capfd(capfd, number):
+                os.write(1, b"one\\n")
+                subprocess.run(["echo", "two"])
+                print("three", file=sys.stderr)
+                out, err = capfd.readouterr()
+                assert (out, err) == ("one\\ntwo\\n", "three\\n")
+                print("left")
+                assert number != 1
+
+            def test_capsys(capsys):
+                print("one")
+                with capsys.disabled(): print("seen by nobody in a worker")
+                assert capsys.readouterr().out == "one\\n"
+
+            def test_capfdbinary(capfdbinary):
+                os.write(1, b"\\xff")
+                assert capfdbinary.readouterr().out == b"\\xff"
+
+            def test_caplog(caplog):
+                logging.getLogger().error("one")
+                assert caplog.messages == ["one"]
+
+            def test_recwarn(recwarn):
+                warnings.warn("kept")
+                assert len(recwarn) == 1
+
+            def test_monkeypatch(monkeypatch, tmp_path):
+                monkeypatch.setenv("A", "1")
+                monkeypatch.chdir(tmp_path)
+                monkeypatch.setattr(os, "getcwd", lambda: "/nowhere")
+                assert os.getcwd() == "/nowhere"
+
+            def test_cache(cache):
+                cache.set("own/value", [1])
+                assert cache.get("own/value", None) == [1]
+
+            def test_config(pytestconfig, request):
+                assert pytestconfig is request.config and pytestconfig.rootpath.exists()
+
+            def test_tmpdir_factory(tmpdir, tmp_path_factory):
+                assert str(tmpdir).startswith(str(tmp_path_factory.getbasetemp()))
+
+            def test_inner_run(pytester):
+                pytester.makepyfile("def test_x(): pass\\ndef test_y(): assert 0")
+                result = pytester.runpytest("-p", "no:cacheprovider")
+                result.assert_outcomes(passed=1, failed=1)
+
+            def test_inner_distributed_run(pytester):
+                pytester.makepyfile("def test_x(worker_id): assert worker_id[:2] == 'gw'")
+                result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n2")
+                result.assert_outcomes(passed=1)
+        """,
+    },
+    outcomes={
+        "test_builtin.py::test_capfd[0]": "passed",
+        "test_builtin.py::test_capfd[1]": "failed",
+        "test_builtin.py::test_capfd[2]": "passed",
+        **{
+            f"test_builtin.py::test_{name}": "passed"
+            for name in (
+                "capsys",
+                "capfdbinary",
+                "caplog",
+                "recwarn",
+                "monkeypatch",
+                "config",
+                "tmpdir_factory",
+                "inner_run",
+                "inner_distributed_run",
+            )
+        },
+        "test_builtin.py::test_cache": "error",  # all suites run without the cache's plugin
+    },
+    sections={"test_builtin.py::test_capfd[1]": {"Captured stdout call": "left\n"}},
+    code=1,
+)
+
+if int(pytest.__version__.partition(".")[0]) >= 9:
+    SUITES["subtests"] = Suite(
+        files={
+            "test_subtests.py": """
+                import unittest
+
+                def test_sub(subtests):
+                    for number in range(4):
+                        with subtests.test("part", number=number):
+                            assert number % 2
+
+                def test_sub_pass(subtests):
+                    with subtests.test(msg="fine"): pass
+
+                class TestSub(unittest.TestCase):
+                    def test_parts(self):
+                        for number in range(3):
+                            with self.subTest(number=number):
+                                self.assertNotEqual(number, 1)
+            """,
+        },
+        outcomes={
+            "test_subtests.py::test_sub": "failed failed failed",
+            "test_subtests.py::test_sub_pass": "passed",
+            "test_subtests.py::TestSub::test_parts": "failed passed",
+        },
+        code=1,
+    )

@@ -242,6 +242,14 @@ def test_every_test_dies(project: Project) -> None:
     assert sorted(project.log()) == list("01234") and run.code == 1
 
 
+def test_death_with_stop_at_first_failure(project: Project) -> None:
+    project.write({"test_a.py": MANY.format(killer=-1, kill="pass", dying=0)})
+    run = project.run("-n2", "-x")
+    assert run.code == 1 and run.counts["failed"] == 1, str(run)
+    assert run.has_line("stopping after 1 failures") and not run.has_line("no worker was left")
+    assert len(run.outcomes) < 30
+
+
 def test_death_in_the_last_teardown(project: Project) -> None:
     project.write(
         {

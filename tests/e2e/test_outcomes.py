@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
@@ -12,17 +12,22 @@ import pytest
 from expected import MODES, SUITES, Suite
 from runner import Project, Run
 
-# A run without tests never forks: two modes say it all.
+# The suites whose tests could be affected by who runs what meet every mode, the others some; a run without
+# tests never forks.
+WIDE = ("kinds", "names", "styles", "output")
+WITHOUT_TESTS = ("broken file", "nothing", "all deselected")
+SOME_MODES = ("sequential", "n1-load", "n2-load", "n2-loadscope", "n4-loadgroup", "n4-worksteal")
 FEW_MODES = ("sequential", "n2-load", "n2-loadscope")
-SMALL = ("broken file", "nothing", "all deselected")
+
+
+def modes_of(suite: str) -> Iterable[str]:
+    if suite in WIDE:
+        return MODES
+    return FEW_MODES if suite in WITHOUT_TESTS else SOME_MODES
 
 
 def cases() -> list[tuple[str, str]]:
-    return [
-        (suite, mode)
-        for suite in SUITES
-        for mode in (FEW_MODES if suite in SMALL else MODES)
-    ]
+    return [(suite, mode) for suite in SUITES for mode in modes_of(suite)]
 
 
 @pytest.fixture(scope="module")

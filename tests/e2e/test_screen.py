@@ -222,8 +222,12 @@ def test_addopts(project: Project, name: str) -> None:
     run = project.run(env=env)
     assert "2 workers [10 items]" in run.lines, str(run)
     assert run.counts == {"passed": 10} and run.code == 0
-    off = project.run("-n0", env=env)
-    assert off.counts == {"passed": 10} and not off.workers
+
+
+def test_zero_on_the_command_line_beats_addopts(project: Project) -> None:
+    project.write({**SUITES["green"].files, "pytest.ini": CONFIGURED["pytest.ini"]})
+    run = project.run("-n0")
+    assert run.counts == {"passed": 10} and not run.workers
 
 
 def test_missing_path(mixed: Project) -> None:
