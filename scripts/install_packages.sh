@@ -1,25 +1,57 @@
 #!/bin/sh
-# Installs the system packages that phalanx is built from, where they are missing. Debian and Ubuntu;
+# Installs the system packages that something needs, where they are missing. Debian and Ubuntu;
 # elsewhere it names what to install.
+#
+#     scripts/install_packages.sh [build] [lint] [fuzz] [bare]       build when nothing is named
 set -eu
 
-packages="build-essential check libmsgpack-dev libuv1-dev pkg-config python3-dev python3-venv"
+has() {
+    for program; do
+        command -v "$program" >/dev/null || return 1
+    done
+}
 
-if pkg-config --exists libuv check 2>/dev/null && cc --version >/dev/null 2>&1 &&
-    { pkg-config --exists msgpack || pkg-config --exists msgpack-c; }; then
-    exit 0
-fi
+# Is there a Python with headers and venv, a compiler, and the libraries? PYTHON may name another one.
+can_build() {
+    has cc pkg-config "${PYTHON:-python3}" &&
+        pkg-config --exists libuv check 2>/dev/null &&
+        { pkg-config --exists msgpack || pkg-config --exists msgpack-c; } &&
+        "${PYTHON:-python3}" -c "
+import ensurepip, os, sysconfig, venv
+assert os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h'))" 2>/dev/null
+}
 
-if ! command -v apt-get >/dev/null; then
-    echo "phalanx needs a C compiler, pkg-config, libuv, msgpack-c and check with their headers." >&2
-    echo "On Debian these are: $packages" >&2
+can_fuzz() {
+    has clang && echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n);
+        int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }' |
+        clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null - 2>/dev/null
+}
+
+packages=""
+for group in "${@:-build}"; do
+    case $group in
+    build) can_build || packages="$packages build-essential check libmsgpack-dev libuv1-dev
+        pkg-config python3-dev python3-venv" ;;
+    lint) has clang clang-tidy cppcheck || packages="$packages clang clang-tidy cppcheck" ;;
+    fuzz) can_fuzz || packages="$packages clang libclang-rt-dev" ;;
+    bare) has debootstrap || packages="$packages debootstrap" ;;
+    *)
+        echo "$0: no such group: $group" >&2
+        exit 2
+        ;;
+    esac
+done
+packages=$(echo $packages)
+[ -n "$packages" ] || exit 0
+
+as_root=""
+[ "$(id -u)" -eq 0 ] || as_root="sudo"
+if ! has apt-get || { [ -n "$as_root" ] && ! has sudo; }; then
+    echo "phalanx needs programs, libraries or headers that are missing here." >&2
+    echo "On Debian they are in these packages: $packages" >&2
     exit 1
 fi
 
-as_root=""
-if [ "$(id -u)" -ne 0 ]; then
-    as_root="sudo"
-fi
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get update -qq
 # shellcheck disable=SC2086 # a list of names

@@ -15,6 +15,7 @@ MSG_FINISHED: int
 MSG_STOPPED: int
 MSG_COLLECTING: int
 MSG_EARLY_CLAIMS: int
+MSG_DESELECTED: int
 MSG_ZYGOTE_DONE: int
 
 class EngineError(RuntimeError): ...

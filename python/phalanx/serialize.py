@@ -103,6 +103,31 @@ def report_writer(config: pytest.Config) -> ReportWriter:
     return _write_plain if plain else _write_by_hook
 
 
+# Implementations of pytest_report_teststatus that only read the report.
+_ONLY_READ_STATUS = frozenset({"_pytest.terminal", "_pytest.runner", "_pytest.skipping"})
+
+
+def outcome_settler(config: pytest.Config) -> Callable[[pytest.Config, pytest.TestReport], None]:
+    """Some implementations of pytest_report_teststatus change the report (pytest's own subtests do): in a
+    sequential run the terminal reporter calls them, in a worker this does, before the report leaves."""
+    hook = config.hook.pytest_report_teststatus
+    modules = {impl.function.__module__ for impl in hook.get_hookimpls()} - _ONLY_READ_STATUS
+
+    def nothing(config: pytest.Config, report: pytest.TestReport) -> None:
+        pass
+
+    def calls(config: pytest.Config, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            config.hook.pytest_report_teststatus(report=report, config=config)
+
+    def all_phases(config: pytest.Config, report: pytest.TestReport) -> None:
+        config.hook.pytest_report_teststatus(report=report, config=config)
+
+    if not modules:
+        return nothing
+    return calls if modules == {"_pytest.subtests"} else all_phases
+
+
 def _read_by_hook(config: pytest.Config, data: dict[str, Any]) -> Any:
     return config.hook.pytest_report_from_serializable(config=config, data=data)
 

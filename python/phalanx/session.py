@@ -277,6 +277,10 @@ class DSession:
     def on_items(self, number: int, items: list[Any]) -> None:
         self.ids += [nodeid for nodeid, _, _ in items]
 
+    def on_deselected(self, number: int, ids: list[str]) -> None:
+        if self.terminal:
+            self.terminal._add_stats("deselected", ids)
+
     def on_collect_report(self, number: int, data: dict[str, Any]) -> None:
         report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
         self.config.hook.pytest_collectreport(report=report)
@@ -343,6 +347,15 @@ class DSession:
         self._forked = True
 
     def _fork(self, node: WorkerController) -> None:
+        lossy = _engine.encode(node.workerinput)[1]
+        if lossy:
+            self.config.issue_config_time_warning(
+                pytest.PytestWarning(
+                    f"{lossy} of the values in the workerinput of {node.gateway.id} cannot cross to "
+                    "the worker and arrive as their repr"
+                ),
+                stacklevel=2,
+            )
         self.engine.fork(
             node.number,
             {"workerinput": node.workerinput, "environment": node.gateway.spec.env},

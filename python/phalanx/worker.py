@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NoReturn
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from phalanx import _engine, forking, garbage, identity, nodes, resources
-from phalanx.serialize import report_writer, warning_to_data
+from phalanx.serialize import outcome_settler, report_writer, warning_to_data
 
 ITEMS_PER_MESSAGE = 500
 
@@ -95,6 +95,10 @@ class WorkerInteractor:
             self.send(_engine.MSG_COLLECT_REPORT, data)
 
     @pytest.hookimpl
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        self.send(_engine.MSG_DESELECTED, [item.nodeid for item in items])
+
+    @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         batch = []
         by_group = self.config.option.loadgroup
@@ -153,6 +157,7 @@ class WorkerInteractor:
         out, err, faults = texts
         self._inherited.repair(self.config, self.workerid, (out, err, faults))
         self._to_data = report_writer(self.config)
+        self._settle_outcome = outcome_settler(self.config)
         _silence_terminal(self.config)
 
     def _run_tests(self, session: pytest.Session) -> None:
@@ -278,25 +283,27 @@ class WorkerInteractor:
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._settle_outcome(self.config, report)
         data = self._to_data(self.config, report)
         data["item_index"] = self.item_index
         data["worker_id"] = self.workerid
         data["testrun_uid"] = self.testrunuid
         lossy = self.send(_engine.MSG_REPORT, data)
         if lossy:
-            self._warn_of_loss(report, lossy)
+            self._warn_of_loss(
+                f"{lossy} of the values that plugins or the test attached to its {report.when} report",
+                report.nodeid,
+                report.location,
+            )
         self._enter(_phase_after(report))
 
-    def _warn_of_loss(self, report: pytest.TestReport, lossy: int) -> None:
-        text = (
-            f"{lossy} of the values that plugins or the test attached to its {report.when} report "
-            "cannot cross to the controller and are shown by their repr"
-        )
-        path, line, _ = report.location
+    def _warn_of_loss(self, what: str, nodeid: str, location: Any) -> None:
+        text = f"{what} cannot cross to the controller and arrive as their repr"
+        path, line, _ = location
         warning = warnings.WarningMessage(
             pytest.PytestWarning(text), pytest.PytestWarning, path, (line or 0) + 1
         )
-        self.pytest_warning_recorded(warning, "runtest", report.nodeid, None)
+        self.pytest_warning_recorded(warning, "runtest", nodeid, None)
 
     # ---- both ----
 
@@ -318,8 +325,10 @@ class WorkerInteractor:
     def pytest_internalerror(self, excrepr: object) -> None:
         self.send(_engine.MSG_INTERNAL_ERROR, str(excrepr))
 
-    @pytest.hookimpl
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if self.worker is not None:
+            self.worker.close_queue()
         error = excinfo.value
         is_exit = isinstance(error, pytest.exit.Exception)
         self.send(
@@ -330,8 +339,6 @@ class WorkerInteractor:
                 "returncode": getattr(error, "returncode", None),
             },
         )
-        if self.worker is not None:
-            self.worker.close_queue()
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_sessionfinish(self, exitstatus: int) -> Generator[None, None, None]:
@@ -341,6 +348,9 @@ class WorkerInteractor:
         output["shouldstop"] = self.session.shouldstop
         yield
         if self.worker is not None:
+            lossy = _engine.encode(output)[1]
+            if lossy:
+                self._warn_of_loss(f"{lossy} of the values in config.workeroutput", "", ("", 0, ""))
             self.send(_engine.MSG_FINISHED, output)
 
 

@@ -95,6 +95,20 @@ ssize_t phx_fd_read_fds(int fd, void *bytes, size_t size, int *fds, size_t *out_
     return got;
 }
 
+void phx_fd_fill_standard(int out[3])
+{
+    size_t filled = 0;
+    out[0] = out[1] = out[2] = -1;
+    while (filled < 3) {
+        int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd > STDERR_FILENO)
+            close(fd);
+        if (fd < 0 || fd > STDERR_FILENO)
+            return;
+        out[filled++] = fd;
+    }
+}
+
 static int change_flag(int fd, int get, int set, int flag, int on)
 {
     int flags = fcntl(fd, get);

@@ -23,6 +23,11 @@ int phx_fd_write_all(int fd, const void *bytes, size_t size, const int *fds, siz
  * empty). */
 ssize_t phx_fd_read_fds(int fd, void *bytes, size_t size, int *fds, size_t *out_nfds);
 
+/* Opens /dev/null on those of the descriptors 0 to 2 that are closed, so that nothing opened next
+ * gets one of these numbers, which others overwrite. `out` holds what was opened (-1 for the rest),
+ * for phx_fd_close later. */
+void phx_fd_fill_standard(int out[3]);
+
 /* Sets or clears O_NONBLOCK. Returns 0 or -errno. */
 int phx_fd_set_nonblocking(int fd, int on);
 

@@ -118,11 +118,15 @@ static int init(PyObject *op, PyObject *args, PyObject *kwargs)
     self->owner = getpid();
     self->serves_signals = serves_signals;
     int status = -1;
+    int standard[3];
+    phx_fd_fill_standard(standard);
     if (pipe2(self->wake, O_CLOEXEC | O_NONBLOCK) < 0)
         PyErr_SetFromErrno(PyExc_OSError);
     else
         status = open_controller(self, PyBytes_AS_STRING(guard), argv, environment,
                                  PyBytes_AS_STRING(directory));
+    for (int i = 0; i < 3; i++)
+        phx_fd_close(&standard[i]);
     Py_DECREF(guard);
     Py_DECREF(directory);
     return status;

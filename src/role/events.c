@@ -365,6 +365,7 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
     case PHX_MSG_REFUSED:
     case PHX_MSG_STOPPED:
     case PHX_MSG_EARLY_CLAIMS:
+    case PHX_MSG_DESELECTED:
     case PHX_MSG_ZYGOTE_DONE:
         break;
     default:

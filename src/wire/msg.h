@@ -45,7 +45,9 @@ enum { PHX_PROTOCOL_VERSION = 1 };
     X(ZYGOTE_DONE, 35)  /* zygote -> controller    value: how its session ended without a fork */  \
     X(STOPPED, 36)      /* zygote, worker -> controller  value: pytest.exit, KeyboardInterrupt */  \
     X(COLLECTING, 37)   /* zygote -> controller    value: node id of the file it imports next */   \
-    X(EARLY_CLAIMS, 38) /* zygote -> controller    value: whose hook wants the next test early */
+    X(EARLY_CLAIMS, 38) /* zygote -> controller    value: whose hook wants the next test early */  \
+    X(DESELECTED, 39)   /* zygote -> controller    value: node ids left out by -k, -m and the like \
+                         */
 
 enum phx_message_type {
 #define X(name, number) PHX_MSG_##name = (number),

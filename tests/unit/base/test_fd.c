@@ -83,8 +83,25 @@ START_TEST(flags_go_on_and_off)
 }
 END_TEST
 
+START_TEST(closed_standard_descriptors_are_held_for_a_while)
+{
+    int held[3];
+    phx_fd_fill_standard(held);
+    ck_assert_int_eq(held[0], -1); /* all three are open here: nothing to do */
+    close(STDIN_FILENO);
+    close(STDERR_FILENO);
+    phx_fd_fill_standard(held);
+    int next = dup(STDOUT_FILENO);
+    ck_assert_int_eq(held[0], STDIN_FILENO);
+    ck_assert_int_eq(held[1], STDERR_FILENO);
+    ck_assert_int_eq(held[2], -1);
+    ck_assert_int_gt(next, STDERR_FILENO);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, closed_standard_descriptors_are_held_for_a_while);
     tcase_add_test(tests, descriptors_travel_with_bytes_and_arrive_cloexec);
     tcase_add_test(tests, a_write_larger_than_the_socket_buffer_is_whole);
     tcase_add_test(tests, a_closed_peer_is_an_error_and_not_a_signal);

