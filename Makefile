@@ -2,19 +2,61 @@
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
+TOOLS  := .venv-tools
 # Sources that the installed package is made of: it is rebuilt when one of them is newer.
-SOURCES := $(shell find src python cli -type f 2>/dev/null) meson.build meson.options pyproject.toml
+SOURCES := $(shell find src python cli -name __pycache__ -prune -o -type f -print 2>/dev/null) \
+           meson.build meson.options pyproject.toml README.md
+export PYTHON
 
-.PHONY: demo test clean
+.PHONY: demo test lint format asan fuzz matrix bench wheel test-wheel clean
 
+# The suites of demo/, one after the other and on four workers.
 demo: $(VENV)/installed
 	$(RUN) scripts/demo.py
 
+# Everything that must pass; the last line is `N passed, N failed`.
 test: $(VENV)/installed
 	$(RUN) scripts/run_tests.py
 
+# LINT="ruff mypy": only these.
+lint: $(TOOLS)/ready
+	scripts/install_packages.sh build lint
+	$(TOOLS)/bin/python scripts/lint.py $(LINT)
+
+# Rewrites what `make lint` would complain of, where a program can.
+format: $(TOOLS)/ready
+	$(TOOLS)/bin/ruff check --quiet --fix --exit-zero .
+	$(TOOLS)/bin/ruff format .
+	find src cli tests -name '*.[ch]' 2>/dev/null | xargs $(TOOLS)/bin/clang-format -i
+
+# The extension inside Python, and the C tests, under AddressSanitizer and UndefinedBehaviorSanitizer.
+asan: $(VENV)/ready
+	scripts/test_asan.sh
+
+# FUZZ_SECONDS=60 for each target of tests/fuzz.
+fuzz: $(VENV)/ready
+	scripts/install_packages.sh build fuzz
+	scripts/fuzz.sh
+
+# Every Python found, with every pytest that goes with it; see the head of the script.
+matrix: $(VENV)/ready
+	$(RUN) scripts/matrix.py
+
+# BENCH=arguments of the script.
+bench: $(VENV)/installed
+	$(RUN) bench/run.py $(BENCH)
+
+# dist/phalanx-*.whl for $(PYTHON), with its libraries inside.
+wheel: $(TOOLS)/ready
+	scripts/install_packages.sh build
+	scripts/build_wheel.sh
+
+# The wheel in a root directory that has Python and nothing else.
+test-wheel: wheel
+	scripts/test_wheel.sh
+
 clean:
-	rm -rf build build-* $(VENV) dist .pytest_cache
+	rm -rf build build-* $(VENV) $(TOOLS) dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/ready: scripts/install_packages.sh scripts/requirements.txt
@@ -26,4 +68,11 @@ $(VENV)/ready: scripts/install_packages.sh scripts/requirements.txt
 
 $(VENV)/installed: $(VENV)/ready $(SOURCES)
 	$(RUN) -m pip install --quiet --no-build-isolation --no-deps --force-reinstall -Cbuild-dir=build .
+	touch $@
+
+$(TOOLS)/ready: scripts/install_packages.sh scripts/requirements.txt scripts/requirements-tools.txt
+	scripts/install_packages.sh
+	rm -rf $(TOOLS)
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --requirement scripts/requirements-tools.txt
 	touch $@

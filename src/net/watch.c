@@ -41,7 +41,11 @@ int phx_watch_signal(struct phx_watch *watch, int signal_number, int group)
      * the pidfd tells whether it is: a worker that has ended is asked nothing. */
     if (phx_pidfd_wait(watch->pidfd, 0) != 0)
         return -ESRCH;
-    return kill(-watch->pid, signal_number) == 0 ? 0 : -errno;
+    int status = kill(-watch->pid, signal_number) == 0 ? 0 : -errno;
+    /* It may have moved to another group, and with SIGKILL nothing is told twice. */
+    if (status == -ESRCH || signal_number == SIGKILL)
+        status = phx_pidfd_signal(watch->pidfd, signal_number);
+    return status;
 }
 
 void phx_watch_close(struct phx_watch *watch, uv_close_cb on_closed)

@@ -20,8 +20,8 @@ struct phx_watch {
 int phx_watch_open(struct phx_watch *watch, uv_loop_t *loop, pid_t pid, int pidfd,
                    void (*on_gone)(struct phx_watch *));
 
-/* Sends a signal to the process, or with `group` to the process group it leads. Returns 0, -ESRCH
- * when it has ended, or -errno. */
+/* Sends a signal to the process, or with `group` to the process group it leads (to the process
+ * alone when there is no such group any more). Returns 0, -ESRCH when it has ended, or -errno. */
 int phx_watch_signal(struct phx_watch *watch, int signal_number, int group);
 
 void phx_watch_close(struct phx_watch *watch, uv_close_cb on_closed);

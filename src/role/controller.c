@@ -70,6 +70,7 @@ int phx_controller_spawn_zygote(struct phx_controller *c, struct phx_err *err)
     struct phx_zygote_peer *zygote = calloc(1, sizeof *zygote);
     if (!zygote)
         return -ENOMEM;
+    zygote->watch.pidfd = -1;
     phx_collection_init(&zygote->collected);
     zygote->controller = c;
     zygote->generation = c->zygote ? c->zygote->generation + 1 : 1;
@@ -90,11 +91,18 @@ int phx_controller_spawn_zygote(struct phx_controller *c, struct phx_err *err)
     status = phx_channel_send(&c->guard, PHX_MSG_SPAWN, phx_buf_head(&c->spawn),
                               phx_buf_size(&c->spawn), &pair[1], 1);
     phx_fd_close(&pair[1]);
-    if (status == 0 && c->has_setup)
+    if (status == 0 && c->has_setup) {
         status = phx_channel_send(&zygote->channel, PHX_MSG_SETUP, phx_buf_head(&c->setup),
                                   phx_buf_size(&c->setup), NULL, 0);
-    if (status < 0)
-        return phx_err_set(err, status, "cannot start the zygote");
+        if (status == -EPIPE) /* it is dead already, or could not be started: the guard tells */
+            status = 0;
+    }
+    if (status < 0) {
+        zygote->state = PHX_ZYGOTE_GONE;
+        snprintf(zygote->why, sizeof zygote->why, "cannot start a zygote: %s",
+                 phx_err_text(status));
+        return phx_err_set(err, status, "cannot start a zygote");
+    }
     zygote->state = c->has_setup ? PHX_ZYGOTE_WORKING : PHX_ZYGOTE_STARTING;
     return 0;
 }
@@ -208,18 +216,24 @@ int phx_controller_plan(struct phx_controller *c, const struct phx_planner_optio
         return status;
     c->members_max = wanted < PHX_RUNQ_WORKERS_MAX ? (uint32_t)wanted : PHX_RUNQ_WORKERS_MAX;
     c->members = calloc(c->members_max, sizeof *c->members);
-    if (!c->members)
-        return -ENOMEM;
+    struct phx_plan plan;
+    status = c->members ? phx_planner_make(&plan, &c->collection, options) : -ENOMEM;
+    if (status < 0) {
+        phx_err_set(err, status, "cannot plan the run");
+    } else {
+        status = make_queue(c, &plan, err);
+        phx_plan_fini(&plan);
+    }
+    if (status < 0) {
+        free(c->members);
+        c->members = NULL;
+        c->members_max = 0;
+        return status;
+    }
     c->restarts_left = max_restarts;
     c->next_number = options->nworkers;
     c->nparallel = options->nworkers;
-    struct phx_plan plan;
-    status = phx_planner_make(&plan, &c->collection, options);
-    if (status < 0)
-        return phx_err_set(err, status, "cannot plan the run");
-    status = make_queue(c, &plan, err);
-    phx_plan_fini(&plan);
-    return status;
+    return 0;
 }
 
 int phx_controller_send_requests(struct phx_controller *c)
@@ -260,6 +274,15 @@ void phx_controller_drop_request(struct phx_controller *c, uint32_t number)
     }
 }
 
+/* Takes a request back that could not be made. */
+static void forget_request(struct phx_controller *c, uint32_t number)
+{
+    phx_controller_drop_request(c, number);
+    phx_member_free(c->members[number]);
+    c->members[number] = NULL;
+    c->nactive--;
+}
+
 int phx_controller_fork(struct phx_controller *c, uint32_t number, const void *value, size_t size,
                         struct phx_err *err)
 {
@@ -281,12 +304,15 @@ int phx_controller_fork(struct phx_controller *c, uint32_t number, const void *v
     c->nactive++;
     if (c->forked_at == 0)
         c->forked_at = phx_clock_now();
-    if (c->zygote->state == PHX_ZYGOTE_GONE) {
-        int status = phx_controller_spawn_zygote(c, err);
-        if (status < 0)
-            return status;
+    c->eventful = 1;
+    if (c->zygote->state == PHX_ZYGOTE_GONE && phx_controller_spawn_zygote(c, NULL) < 0)
+        return 0; /* FORK_FAILED tells */
+    int status = phx_controller_send_requests(c);
+    if (status < 0) {
+        forget_request(c, number);
+        return phx_err_set(err, status, "cannot ask for worker gw%u", number);
     }
-    return phx_controller_send_requests(c);
+    return 0;
 }
 
 /* ---- waiting ---- */
@@ -310,7 +336,7 @@ static void on_wake_closed(uv_handle_t *handle)
 
 int phx_controller_step(struct phx_controller *c, phx_ns timeout, int wake_fd)
 {
-    if (c->ready_head)
+    if (c->ready_head || c->eventful)
         timeout = 0;
     else if (phx_controller_has_deadlines(c) && (timeout < 0 || timeout > DEADLINE_TICK))
         timeout = DEADLINE_TICK;
@@ -411,7 +437,7 @@ int phx_controller_end(struct phx_controller *c, phx_ns grace)
         return 0;
     int status = send_end(&c->guard, grace);
     run_until(c, &c->guard_gone, grace + 2 * PHX_S);
-    phx_channel_drain(&c->guard);
+    c->guard_told = c->guard_gone && status == 0; /* it left because it was told to */
     return status;
 }
 
@@ -450,12 +476,23 @@ static void free_everything(struct phx_controller *c)
     free(c);
 }
 
+/* Ends the processes that we know of; what they have started is out of reach. */
+static void kill_and_wait(struct phx_controller *c)
+{
+    phx_controller_kill(c);
+    if (c->zygote->has_watch)
+        phx_pidfd_wait(c->zygote->watch.pidfd, PHX_S);
+    for (uint32_t i = 0; i < c->members_max; i++)
+        if (c->members[i] && c->members[i]->state == PHX_MEMBER_UP)
+            phx_pidfd_wait(c->members[i]->watch.pidfd, PHX_S);
+}
+
 void phx_controller_close(struct phx_controller *c)
 {
     if (!c)
         return;
-    if (c->guard_gone)
-        phx_controller_kill(c); /* its work is ours */
+    if (c->zygote && c->guard_watch.pidfd >= 0 && phx_pidfd_wait(c->guard_watch.pidfd, 0) == 1)
+        kill_and_wait(c); /* a dead guard's work is ours */
     /* The guard takes the end of its channel for the controller's death: it kills what is left, and
      * leaves; waiting for it is what makes "nothing of the run is left" true when we return. */
     if (c->guard_watch.pidfd >= 0) {

@@ -24,6 +24,8 @@ struct phx_zygote_peer {
     int generation; /* 1: its collection is the run's; later ones must collect the same */
     int has_status, status;
     phx_ns status_deadline; /* of a dead one: until when the guard's word is waited for; 0 unset */
+    phx_ns quiet_at;        /* since when its channel is closed, though it lives; 0: it is not */
+    char why[PHX_ERR_TEXT_MAX]; /* why it is of no use, where that is known; else "" */
     struct phx_collection collected;
     struct phx_zygote_peer *next; /* earlier zygotes, kept until the loop has let go of them */
 };
@@ -66,13 +68,15 @@ struct phx_controller {
     struct phx_member *ready_head, *ready_tail;
     struct phx_member *told;     /* its DOWN was handed out last: its memfds may go */
     int stopping;                /* no replacements any more */
+    int eventful;                /* there may be events without waiting for any */
     phx_ns exit_patience;        /* for a worker that has nothing more to say to leave */
     char text[PHX_ERR_TEXT_MAX]; /* of the event handed out last */
 };
 
 /* ---- controller.c ---- */
 
-/* Starts the next zygote. */
+/* Starts the next zygote. On failure there is none that lives: the newest one is GONE and says
+ * why. */
 int phx_controller_spawn_zygote(struct phx_controller *c, struct phx_err *err);
 
 /* Sends the requests that the zygote has not seen, if it can take them. */

@@ -26,7 +26,9 @@ enum { RESPAWN_MAX = 8 }; /* zygotes that one run may wear out */
 
 void phx_controller_on_guard_bytes(struct phx_channel *channel)
 {
-    (void)channel;
+    struct phx_controller *c =
+        (struct phx_controller *)((char *)channel - offsetof(struct phx_controller, guard));
+    c->eventful = 1;
 }
 
 void phx_controller_on_guard_gone(struct phx_watch *watch)
@@ -34,16 +36,21 @@ void phx_controller_on_guard_gone(struct phx_watch *watch)
     struct phx_controller *c =
         (struct phx_controller *)((char *)watch - offsetof(struct phx_controller, guard_watch));
     c->guard_gone = 1;
+    c->eventful = 1;
+    phx_channel_drain(&c->guard);
 }
 
 void phx_controller_on_zygote_bytes(struct phx_channel *channel)
 {
-    (void)channel;
+    ((struct phx_zygote_peer *)channel)->controller->eventful = 1;
 }
 
 static void on_zygote_gone(struct phx_watch *watch)
 {
-    (void)watch;
+    struct phx_zygote_peer *zygote =
+        (struct phx_zygote_peer *)((char *)watch - offsetof(struct phx_zygote_peer, watch));
+    zygote->controller->eventful = 1;
+    phx_channel_drain(&zygote->channel);
 }
 
 void phx_controller_mark_ready(struct phx_member *member)
@@ -70,17 +77,19 @@ static void on_member_gone(struct phx_watch *watch)
     struct phx_member *member =
         (struct phx_member *)((char *)watch - offsetof(struct phx_member, watch));
     member->gone_at = phx_clock_now();
+    phx_channel_drain(&member->channel);
     phx_controller_mark_ready(member);
 }
 
 int phx_controller_has_deadlines(const struct phx_controller *c)
 {
     const struct phx_zygote_peer *zygote = c->zygote;
-    if (zygote->has_watch && zygote->watch.gone && zygote->state != PHX_ZYGOTE_GONE)
+    if (zygote->has_watch && zygote->state != PHX_ZYGOTE_GONE &&
+        (zygote->watch.gone || zygote->quiet_at))
         return 1;
     for (uint32_t i = 0; i < c->members_max; i++) {
         const struct phx_member *member = c->members[i];
-        if (member && member->state == PHX_MEMBER_UP && (member->gone_at || member->finished))
+        if (member && member->state == PHX_MEMBER_UP && (member->gone_at || member->quiet_at))
             return 1;
     }
     return 0;
@@ -115,19 +124,19 @@ static int worker_may_say(uint16_t type)
     }
 }
 
-static int hello_is_ours(const struct phx_message *msg)
+/* Returns 0 for a HELLO of our version, PHX_E_PROTO or PHX_E_VERSION. */
+static int check_hello(const struct phx_message *msg)
 {
     struct phx_msg_hello hello;
-    return phx_msg_get_hello(msg->body, msg->size, &hello) == 0 &&
-           hello.version == PHX_PROTOCOL_VERSION;
+    int status = phx_msg_get_hello(msg->body, msg->size, &hello);
+    return status == 0 && hello.version != PHX_PROTOCOL_VERSION ? PHX_E_VERSION : status;
 }
 
-/* A peer that does not speak the protocol is treated as if it had crashed, and made to. */
-static void outlaw(struct phx_channel *channel, struct phx_watch *watch)
+/* A peer that does not speak the protocol is treated as if it had crashed, and made to. Nothing
+ * that it has said beside is heard: a lost report must not be followed by a FINISHED. */
+static void outlaw(struct phx_channel *channel, struct phx_watch *watch, int error)
 {
-    if (!channel->error)
-        channel->error = PHX_E_PROTO;
-    channel->ended = 1;
+    phx_channel_reject(channel, error);
     phx_watch_signal(watch, SIGKILL, 1);
 }
 
@@ -184,18 +193,20 @@ static int guard_message(struct phx_controller *c, const struct phx_message *msg
     struct phx_msg_exit exit_msg;
     struct phx_msg_text text;
     struct phx_msg_leftover leftover;
+    int status;
     switch (msg->type) {
     case PHX_MSG_HELLO:
-        if (!hello_is_ours(msg))
-            outlaw(&c->guard, &c->guard_watch);
+        status = check_hello(msg);
+        if (status < 0)
+            outlaw(&c->guard, &c->guard_watch, status);
         return 0;
     case PHX_MSG_SPAWNED:
         if (spawned(c, msg) < 0)
-            outlaw(&c->guard, &c->guard_watch);
+            outlaw(&c->guard, &c->guard_watch, PHX_E_PROTO);
         return 0;
     case PHX_MSG_SPAWN_FAILED:
         if (phx_msg_get_text(msg->body, msg->size, &text) == 0)
-            snprintf(c->text, sizeof c->text, "%s", text.text);
+            snprintf(c->zygote->why, sizeof c->zygote->why, "%s", text.text);
         return zygote_down(c, out);
     case PHX_MSG_REAPED:
         if (phx_msg_get_exit(msg->body, msg->size, &exit_msg) == 0)
@@ -212,7 +223,7 @@ static int guard_message(struct phx_controller *c, const struct phx_message *msg
                                   .text = c->text};
         return 1;
     default:
-        outlaw(&c->guard, &c->guard_watch);
+        outlaw(&c->guard, &c->guard_watch, PHX_E_PROTO);
         return 0;
     }
 }
@@ -224,6 +235,8 @@ static int guard_next(struct phx_controller *c, struct phx_event *out)
         if (guard_message(c, &msg, out))
             return 1;
     }
+    if (c->guard.error < 0 && !c->guard_gone)
+        outlaw(&c->guard, &c->guard_watch, PHX_E_PROTO);
     if (c->guard_gone && !c->guard_told) {
         c->guard_told = 1;
         *out = (struct phx_event){.kind = PHX_EVENT_GUARD_DOWN, .number = -1};
@@ -257,14 +270,19 @@ static int same_collection(const struct phx_collection *a, const struct phx_coll
 /* The first zygote's collection is the run's. A later one must have collected the same, or it
  * cannot replace it: positions in the run queue would mean other tests. */
 static int collected(struct phx_controller *c, struct phx_zygote_peer *zygote,
-                     struct phx_event *out)
+                     const struct phx_message *msg, struct phx_event *out)
 {
+    uint64_t count;
+    if (phx_msg_get_number(msg->body, msg->size, &count) < 0 ||
+        count != phx_collection_count(&zygote->collected))
+        return PHX_E_PROTO; /* a test that did not arrive would be missed by nobody */
     if (zygote->generation > 1) {
-        if (!same_collection(&c->collection, &zygote->collected)) {
-            snprintf(c->text, sizeof c->text,
+        int same = same_collection(&c->collection, &zygote->collected);
+        phx_collection_fini(&zygote->collected);
+        if (!same) {
+            snprintf(zygote->why, sizeof zygote->why,
                      "the tests collected anew are not those that this run began with");
-            outlaw(&zygote->channel, &zygote->watch);
-            return 0;
+            return PHX_E_PROTO;
         }
         zygote->state = PHX_ZYGOTE_COLLECTED;
         phx_controller_send_requests(c);
@@ -275,39 +293,6 @@ static int collected(struct phx_controller *c, struct phx_zygote_peer *zygote,
     zygote->state = PHX_ZYGOTE_COLLECTED;
     *out = (struct phx_event){
         .kind = PHX_EVENT_COLLECTED, .number = -1, .count = phx_collection_count(&c->collection)};
-    return 1;
-}
-
-static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
-                  const struct phx_message *msg, struct phx_event *out)
-{
-    struct phx_msg_forked forked_msg;
-    int fds[5];
-    if (phx_msg_get_forked(msg->body, msg->size, &forked_msg) < 0 ||
-        phx_inbox_take_fds(&zygote->channel.in, fds, 5) < 0)
-        return PHX_E_PROTO;
-    struct phx_member *member =
-        forked_msg.number < c->members_max ? c->members[forked_msg.number] : NULL;
-    if (!member || member->state != PHX_MEMBER_ASKED) {
-        for (int i = 0; i < 5; i++)
-            phx_fd_close(&fds[i]);
-        return PHX_E_PROTO;
-    }
-    phx_controller_drop_request(c, forked_msg.number);
-    phx_controller_send_requests(c);
-    int status = phx_member_up(member, &c->loop, (pid_t)forked_msg.pid, fds, on_member_bytes,
-                               on_member_gone);
-    if (status < 0)
-        return status;
-    struct phx_buf group;
-    phx_buf_init(&group);
-    if (phx_msg_put_number(&group, forked_msg.pid) == 0)
-        phx_channel_send(&c->guard, PHX_MSG_GROUP, phx_buf_head(&group), phx_buf_size(&group), NULL,
-                         0);
-    phx_buf_fini(&group);
-    *out = (struct phx_event){.kind = PHX_EVENT_WORKER_UP,
-                              .number = (int32_t)forked_msg.number,
-                              .pid = (int32_t)forked_msg.pid};
     return 1;
 }
 
@@ -327,6 +312,41 @@ static int fork_failed(struct phx_controller *c, uint32_t number, struct phx_eve
     return 1;
 }
 
+static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
+                  const struct phx_message *msg, struct phx_event *out)
+{
+    struct phx_msg_forked forked_msg;
+    int fds[5];
+    if (phx_msg_get_forked(msg->body, msg->size, &forked_msg) < 0 ||
+        phx_inbox_take_fds(&zygote->channel.in, fds, 5) < 0)
+        return PHX_E_PROTO;
+    struct phx_member *member =
+        forked_msg.number < c->members_max ? c->members[forked_msg.number] : NULL;
+    if (!member || member->state != PHX_MEMBER_ASKED) {
+        for (int i = 0; i < 5; i++)
+            phx_fd_close(&fds[i]);
+        return PHX_E_PROTO;
+    }
+    int status = phx_member_up(member, &c->loop, (pid_t)forked_msg.pid, fds, on_member_bytes,
+                               on_member_gone);
+    if (status < 0) {
+        snprintf(c->text, sizeof c->text, "it cannot be watched: %s", phx_err_text(status));
+        return fork_failed(c, forked_msg.number, out);
+    }
+    phx_controller_drop_request(c, forked_msg.number);
+    phx_controller_send_requests(c);
+    struct phx_buf group;
+    phx_buf_init(&group);
+    if (phx_msg_put_number(&group, forked_msg.pid) == 0)
+        phx_channel_send(&c->guard, PHX_MSG_GROUP, phx_buf_head(&group), phx_buf_size(&group), NULL,
+                         0);
+    phx_buf_fini(&group);
+    *out = (struct phx_event){.kind = PHX_EVENT_WORKER_UP,
+                              .number = (int32_t)forked_msg.number,
+                              .pid = (int32_t)forked_msg.pid};
+    return 1;
+}
+
 /* Returns 1 with an event, 0 without, or a negative code for what is no protocol. */
 static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygote,
                           const struct phx_message *msg, struct phx_event *out)
@@ -334,16 +354,19 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
     struct phx_msg_exit exit_msg;
     struct phx_msg_text text;
     int status;
+    if (zygote->state == PHX_ZYGOTE_COLLECTED &&
+        (msg->type == PHX_MSG_ITEMS || msg->type == PHX_MSG_COLLECTED))
+        return PHX_E_PROTO; /* once it is collected, a collection does not change */
     switch (msg->type) {
     case PHX_MSG_HELLO:
-        return hello_is_ours(msg) ? 0 : PHX_E_VERSION;
+        return check_hello(msg);
     case PHX_MSG_ITEMS:
         status = phx_msg_each_item(msg->body, msg->size, add_item, &zygote->collected);
         if (status < 0 || zygote->generation > 1)
             return status;
         break;
     case PHX_MSG_COLLECTED:
-        return collected(c, zygote, out);
+        return collected(c, zygote, msg, out);
     case PHX_MSG_FORKED:
         return forked(c, zygote, msg, out);
     case PHX_MSG_FORK_FAILED:
@@ -383,6 +406,8 @@ static int zygote_down(struct phx_controller *c, struct phx_event *out)
     struct phx_zygote_peer *zygote = c->zygote;
     int had_collected = zygote->state == PHX_ZYGOTE_COLLECTED;
     zygote->state = PHX_ZYGOTE_GONE;
+    if (!zygote->why[0] && zygote->channel.error < 0)
+        snprintf(zygote->why, sizeof zygote->why, "%s", phx_err_text(zygote->channel.error));
     phx_log(PHX_LOG_INFO, "event=zygote-down generation=%d status=%d", zygote->generation,
             zygote->has_status ? zygote->status : -1);
     if (zygote->generation == 1 && !had_collected) {
@@ -393,40 +418,58 @@ static int zygote_down(struct phx_controller *c, struct phx_event *out)
                                   .number = -1,
                                   .has_status = zygote->has_status,
                                   .status = zygote->status,
-                                  .text = c->text[0] ? c->text : NULL};
+                                  .text = zygote->why[0] ? zygote->why : NULL};
         return 1;
     }
     for (struct phx_request *request = c->requests; request; request = request->next)
         request->sent = 0;
     /* One that had collected died between runs of its loop: start another. One that died on the way
      * will not do better the next time. */
-    if (c->requests && had_collected && !c->stopping && zygote->generation < RESPAWN_MAX &&
-        phx_controller_spawn_zygote(c, NULL) == 0)
-        return 0;
+    if (c->requests && had_collected && !c->stopping && zygote->generation < RESPAWN_MAX)
+        phx_controller_spawn_zygote(c, NULL); /* a failure leaves one that is GONE */
     return 0;
+}
+
+/* A zygote that broke the protocol is ended at once (again, for it may not have had a pid when it
+ * was first to be); one that only closed its channel, after a while: it may be on its way out. */
+static void end_useless_zygote(struct phx_controller *c, struct phx_zygote_peer *zygote)
+{
+    if (!zygote->channel.ended || zygote->watch.gone)
+        return;
+    if (!zygote->quiet_at)
+        zygote->quiet_at = phx_clock_now();
+    if (zygote->channel.error < 0 || phx_clock_now() - zygote->quiet_at >= c->exit_patience)
+        phx_watch_signal(&zygote->watch, SIGKILL, 1);
+}
+
+/* With nobody left to make them, requests fail, one by one. */
+static int fail_request(struct phx_controller *c, struct phx_event *out)
+{
+    const struct phx_zygote_peer *zygote = c->zygote;
+    if (zygote->state != PHX_ZYGOTE_GONE || !c->requests)
+        return 0;
+    snprintf(c->text, sizeof c->text, "%s", zygote->why[0] ? zygote->why : "the zygote died");
+    return fork_failed(c, c->requests->number, out) == 1;
 }
 
 static int zygote_next(struct phx_controller *c, struct phx_event *out)
 {
     struct phx_zygote_peer *zygote = c->zygote;
     struct phx_message msg;
-    if (zygote->state == PHX_ZYGOTE_GONE) {
-        /* Nobody is left to make these. */
-        if (!c->requests)
-            return 0;
-        if (!c->text[0])
-            snprintf(c->text, sizeof c->text, "the zygote died");
-        return fork_failed(c, c->requests->number, out) == 1;
-    }
+    if (zygote->state == PHX_ZYGOTE_GONE)
+        return fail_request(c, out);
     for (;;) {
         while (phx_channel_next(&zygote->channel, &msg)) {
             int status = zygote_message(c, zygote, &msg, out);
             if (status == 1)
                 return 1;
             if (status < 0)
-                outlaw(&zygote->channel, &zygote->watch);
+                outlaw(&zygote->channel, &zygote->watch, status);
         }
-        if (!zygote->has_watch || !zygote->watch.gone)
+        end_useless_zygote(c, zygote);
+        /* Without a guard it was never started, or died with it. */
+        int gone = zygote->has_watch ? zygote->watch.gone : c->guard_gone;
+        if (!gone)
             return 0;
         if (zygote->channel.ended)
             break;
@@ -437,7 +480,7 @@ static int zygote_next(struct phx_controller *c, struct phx_event *out)
         zygote->status_deadline = phx_clock_now() + STATUS_PATIENCE;
     if (!zygote->has_status && !c->guard_gone && phx_clock_now() < zygote->status_deadline)
         return 0;
-    return zygote_down(c, out);
+    return zygote_down(c, out) || fail_request(c, out);
 }
 
 /* ---- workers ---- */
@@ -445,9 +488,9 @@ static int zygote_next(struct phx_controller *c, struct phx_event *out)
 void phx_controller_reject(struct phx_controller *c, int32_t number)
 {
     if (number < 0)
-        outlaw(&c->zygote->channel, &c->zygote->watch);
+        outlaw(&c->zygote->channel, &c->zygote->watch, PHX_E_PROTO);
     else if ((uint32_t)number < c->members_max && c->members[number])
-        outlaw(&c->members[number]->channel, &c->members[number]->watch);
+        outlaw(&c->members[number]->channel, &c->members[number]->watch, PHX_E_PROTO);
 }
 
 static void release_told(struct phx_controller *c)
@@ -478,7 +521,9 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
     else if (member->channel.error < 0 && !member->finished)
         text = phx_err_text(member->channel.error);
     else if (member->overdue)
-        text = "it did not leave after its session had ended, and was killed";
+        text = member->finished
+                   ? "it did not leave after its session had ended, and was killed"
+                   : "it closed its channel to the controller, went on, and was killed";
     int64_t test = PHX_RUNQ_NONE;
     if (view.running != PHX_RUNQ_NONE)
         test = phx_runq_test(&c->queue, (uint32_t)view.running);
@@ -504,18 +549,16 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
 static int member_says(struct phx_member *member, const struct phx_message *msg,
                        struct phx_event *out)
 {
-    if (msg->type == PHX_MSG_HELLO) {
-        if (!hello_is_ours(msg))
-            outlaw(&member->channel, &member->watch);
+    int status = worker_may_say(msg->type) ? 1 : PHX_E_PROTO;
+    if (msg->type == PHX_MSG_HELLO)
+        status = check_hello(msg);
+    if (status < 0)
+        outlaw(&member->channel, &member->watch, status);
+    if (status <= 0)
         return 0;
-    }
-    if (!worker_may_say(msg->type)) {
-        outlaw(&member->channel, &member->watch);
-        return 0;
-    }
     if (msg->type == PHX_MSG_FINISHED) {
         member->finished = 1;
-        member->finished_at = phx_clock_now();
+        member->quiet_at = phx_clock_now();
     }
     message_event(out, (int32_t)member->number, msg);
     return 1;
@@ -533,7 +576,9 @@ static int member_next(struct phx_controller *c, struct phx_member *member, stru
                 return 1;
         }
         if (member->channel.error < 0 && !member->watch.gone)
-            outlaw(&member->channel, &member->watch);
+            outlaw(&member->channel, &member->watch, PHX_E_PROTO);
+        if (member->channel.ended && !member->quiet_at)
+            member->quiet_at = phx_clock_now();
         if (!member->watch.gone)
             return 0;
         if (member->channel.ended)
@@ -556,8 +601,8 @@ static void mark_overdue(struct phx_controller *c)
             continue;
         if (member->gone_at && now - member->gone_at >= STATUS_PATIENCE)
             phx_controller_mark_ready(member);
-        if (member->finished && !member->gone_at && !member->overdue &&
-            now - member->finished_at >= c->exit_patience) {
+        if (member->quiet_at && !member->gone_at && !member->overdue &&
+            now - member->quiet_at >= c->exit_patience) {
             member->overdue = 1;
             phx_watch_signal(&member->watch, SIGKILL, 1);
         }
@@ -567,6 +612,7 @@ static void mark_overdue(struct phx_controller *c)
 int phx_controller_next(struct phx_controller *c, struct phx_event *out)
 {
     release_told(c);
+    c->eventful = 1;
     if (guard_next(c, out) || zygote_next(c, out))
         return 1;
     while (c->ready_head) {
@@ -578,6 +624,7 @@ int phx_controller_next(struct phx_controller *c, struct phx_event *out)
             c->ready_tail = NULL;
         member->is_ready = 0;
     }
+    c->eventful = 0;
     mark_overdue(c);
     return 0;
 }

@@ -1,8 +1,12 @@
 #include "role/member.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/fd.h"
+#include "os/pidfd.h"
 
 struct phx_member *phx_member_new(struct phx_controller *controller, uint32_t number)
 {
@@ -12,6 +16,8 @@ struct phx_member *phx_member_new(struct phx_controller *controller, uint32_t nu
     member->controller = controller;
     member->number = number;
     member->state = PHX_MEMBER_ASKED;
+    member->channel.fd = -1;
+    member->watch.pidfd = -1;
     for (int i = 0; i < PHX_TEXT_COUNT; i++)
         member->texts[i] = -1;
     return member;
@@ -23,14 +29,15 @@ int phx_member_up(struct phx_member *member, uv_loop_t *loop, pid_t pid, const i
     int pidfd = fds[0], channel = fds[1];
     for (int i = 0; i < PHX_TEXT_COUNT; i++)
         member->texts[i] = fds[2 + i];
-    int status = phx_watch_open(&member->watch, loop, pid, pidfd, on_gone);
+    int status = phx_channel_open(&member->channel, loop, channel, on_bytes);
     if (status < 0) {
-        phx_fd_close(&channel);
+        phx_pidfd_signal(pidfd, SIGKILL);
+        phx_fd_close(&pidfd);
         return status;
     }
-    status = phx_channel_open(&member->channel, loop, channel, on_bytes);
-    if (status < 0) {
-        phx_watch_close(&member->watch, NULL);
+    status = phx_watch_open(&member->watch, loop, pid, pidfd, on_gone);
+    if (status < 0) { /* the closed channel ends it */
+        phx_channel_close(&member->channel, NULL);
         return status;
     }
     member->state = PHX_MEMBER_UP;

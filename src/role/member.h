@@ -25,12 +25,12 @@ struct phx_member {
     struct phx_controller *controller; /* borrowed */
     uint32_t number;
     enum phx_member_state state;
-    int has_status; /* `status` is known */
-    int status;     /* as of waitpid */
-    int finished;   /* its session ended in good order: FINISHED came */
-    int overdue;    /* it finished, did not leave, and was ended */
-    phx_ns finished_at;
-    phx_ns gone_at;            /* when its watch fired; 0 while it lives */
+    int has_status;  /* `status` is known */
+    int status;      /* as of waitpid */
+    int finished;    /* its session ended in good order: FINISHED came */
+    int overdue;     /* it had nothing more to say, did not leave, and was ended */
+    phx_ns quiet_at; /* since when it says nothing more: FINISHED, or its channel closed; or 0 */
+    phx_ns gone_at;  /* when its watch fired; 0 while it lives */
     int texts[PHX_TEXT_COUNT]; /* memfds, owned; -1 when closed */
     int is_ready;              /* in the controller's list of members to look at */
     struct phx_member *next_ready;
@@ -39,7 +39,8 @@ struct phx_member {
 /* A new member in state ASKED. NULL when out of memory. */
 struct phx_member *phx_member_new(struct phx_controller *controller, uint32_t number);
 
-/* Takes over what FORKED brought: pidfd, channel and three memfds (all taken, also on failure). */
+/* Takes over what FORKED brought: pidfd, channel and three memfds (all taken, also on failure).
+ * Returns 0, or a negative code: then the worker is ended, for nobody would see it die. */
 int phx_member_up(struct phx_member *member, uv_loop_t *loop, pid_t pid, const int fds[5],
                   void (*on_bytes)(struct phx_channel *), void (*on_gone)(struct phx_watch *));
 

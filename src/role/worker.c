@@ -64,6 +64,8 @@ int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int 
     if (status < 0)
         return status;
     status = phx_runq_attach(&queue, mem, size, err);
+    if (status == 0 && number >= queue.nworkers)
+        status = phx_err_set(err, -EINVAL, "the run queue has no slot for worker gw%u", number);
     if (status == 0)
         status = say_hello(channel, number);
     if (status < 0) {

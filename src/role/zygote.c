@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -213,6 +215,10 @@ int phx_zygote_settle(struct phx_zygote *zygote, pid_t pid)
         child.pidfd = phx_pidfd_open(pid, &err);
     int status;
     if (child.pidfd < 0) {
+        /* A child that nobody can watch must not claim tests. */
+        if (pid > 0 && kill(pid, SIGKILL) == 0)
+            while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                continue;
         status = phx_zygote_report_failure(zygote, child.number, err.text);
     } else {
         setpgid(pid, pid); /* as in the child: whoever comes first */
@@ -221,6 +227,30 @@ int phx_zygote_settle(struct phx_zygote *zygote, pid_t pid)
     }
     close_birth(&zygote->birth);
     return status;
+}
+
+/* In the worker: had the zygote died between the fork and FORKED, the controller would have another
+ * one make a worker of this number, and two would use one slot of the run queue. Until the
+ * controller has its end of the channel, only the zygote and FORKED hold it: if both are gone, the
+ * channel ends. */
+static int wait_for_go(const struct phx_birth *birth, struct phx_err *err)
+{
+    struct phx_inbox in;
+    struct phx_message msg;
+    uint64_t number;
+    int status, got = 1;
+    phx_inbox_init(&in);
+    while ((status = phx_inbox_next(&in, &msg)) == 0 && (got > 0 || got == -EINTR))
+        got = phx_inbox_read(&in, birth->channel[1]);
+    if (status == 0)
+        status = got == 0 ? PHX_E_CLOSED : got;
+    else if (status == 1)
+        status =
+            msg.type == PHX_MSG_GO ? phx_msg_get_number(msg.body, msg.size, &number) : PHX_E_PROTO;
+    if (status == 0 && number != birth->number)
+        status = PHX_E_PROTO;
+    phx_inbox_fini(&in);
+    return status < 0 ? phx_err_set(err, status, "worker gw%u was not let go", birth->number) : 0;
 }
 
 int phx_zygote_become_worker(struct phx_zygote *zygote, struct phx_worker *worker,
@@ -238,7 +268,9 @@ int phx_zygote_become_worker(struct phx_zygote *zygote, struct phx_worker *worke
     zygote->nchildren = 0;
 
     phx_fd_close(&birth.channel[0]);
-    int status = phx_worker_arm(worker, birth.number, birth.channel[1], zygote->queue_fd, err);
+    int status = wait_for_go(&birth, err);
+    if (status == 0)
+        status = phx_worker_arm(worker, birth.number, birth.channel[1], zygote->queue_fd, err);
     phx_fd_close(&zygote->queue_fd);
     if (status < 0) {
         close_birth(&birth);

@@ -69,8 +69,10 @@ int phx_zygote_settle(struct phx_zygote *zygote, pid_t pid);
 int phx_zygote_report_failure(struct phx_zygote *zygote, uint32_t number, const char *why);
 
 /* In the child after the fork: own process group, the zygote's descriptors closed, the worker
- * armed. out_birth   its memfds (owned by the caller now); channels are -1 Returns     0 or a
- * negative code, with *err filled; the child can then only leave */
+ * armed. Waits for the controller's GO: a worker that it does not know of must claim nothing.
+ * out_birth   its memfds (owned by the caller now); the other descriptors are -1
+ * Returns     0 or a negative code, with *err filled (PHX_E_CLOSED: nobody knows of it, and
+ *             nobody will); the child can then only leave */
 int phx_zygote_become_worker(struct phx_zygote *zygote, struct phx_worker *worker,
                              struct phx_birth *out_birth, struct phx_err *err);
 

@@ -110,7 +110,7 @@ CALLED = sorted(
 )
 
 FAULT_MODES = [("-n1", dist) for dist in DIST_MODES] + [("-n2", dist) for dist in DIST_MODES]
-FAULT_MODES += [("-n4", "load"), ("-n4", "loadscope")]
+FAULT_MODES += [("-n4", "load")]
 
 
 class Died:

@@ -518,8 +518,9 @@ def test_values_of_any_kind_in_reports(project: Project) -> None:
         }
     )
     run = project.run("-n2", "-o", "junit_family=xunit1")
-    assert run.counts.get("passed") == 21, str(run)
-    assert run.code in (0, 1) and len(run.outcomes) == 21
+    assert run.counts["passed"] == 21 and run.counts["warning"] >= 5, str(run)
+    assert run.code == 0 and len(run.outcomes) == 21
+    assert run.has_line("cannot cross to the controller and are shown by their repr")
 
 
 def test_testsuite_property(project: Project) -> None:

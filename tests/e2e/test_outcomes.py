@@ -76,7 +76,7 @@ def test_suite(run_suite: Callable[[str, str], Run], name: str, mode: str) -> No
 
 def check_counts(run: Run, suite: Suite) -> None:
     counts = run.counts
-    counts.pop("deselected", None)
+    counts.pop("deselected", None)  # the tests of the table ran or did not
     assert counts == suite.counts, str(run)
 
 

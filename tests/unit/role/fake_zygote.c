@@ -82,8 +82,8 @@ static uint32_t count_generation(void)
 static int asked(char who, uint32_t number, const char *when, const char *what)
 {
     for (size_t i = 0; i < ndeeds; i++)
-        if (deeds[i].who == who && deeds[i].number == number &&
-            strcmp(deeds[i].when, when) == 0 && strcmp(deeds[i].what, what) == 0)
+        if (deeds[i].who == who && deeds[i].number == number && strcmp(deeds[i].when, when) == 0 &&
+            strcmp(deeds[i].what, what) == 0)
             return 1;
     return 0;
 }
@@ -112,7 +112,8 @@ static void keep_channel(int talk)
     if (child > 0)
         return;
     const struct fake_note note = {.seq = UINT32_MAX};
-    while (talk && phx_frame_write(worker.channel, PHX_MSG_REPORT, &note, sizeof note, NULL, 0) == 0)
+    while (talk &&
+           phx_frame_write(worker.channel, PHX_MSG_REPORT, &note, sizeof note, NULL, 0) == 0)
         continue;
     sleep_forever();
 }
@@ -167,7 +168,8 @@ static void do_deed(const char *what, int channel)
     } else if (strcmp(what, "regroup") == 0) {
         must(setpgid(0, getpgid(getppid())) == 0, "setpgid");
     } else if (strcmp(what, "words") == 0) {
-        must(write(birth.out, "last out\n", 9) == 9 && write(birth.faults, "last fault\n", 11) == 11,
+        must(write(birth.out, "last out\n", 9) == 9 &&
+                 write(birth.faults, "last fault\n", 11) == 11,
              "words");
     }
 }
@@ -297,15 +299,18 @@ static void send_wrong_fds(uint32_t number)
     phx_msg_put_forked(&body, &msg);
     phx_frame_write(zygote.channel, PHX_MSG_FORKED, phx_buf_head(&body), phx_buf_size(&body), fds,
                     5);
-    sleep_forever();
+    phx_buf_fini(&body);
+    close(file_fd);
 }
 
 static int fork_worker(uint32_t number)
 {
     struct phx_err err = {0};
     do_deeds('z', generation, "fork", zygote.channel);
-    if (asked('z', generation, "fork", "wrongfds"))
+    if (number == 0 && asked('z', generation, "fork", "wrongfds")) {
         send_wrong_fds(number);
+        return 0;
+    }
     if (asked('z', generation, "fork", "limit0"))
         limit_fds(0);
     if (asked('z', generation, "fork", "limit5"))

@@ -46,8 +46,8 @@ int run_try_open(struct run *run, struct phx_err *err)
              getenv("PHX_LOG") ? getenv("PHX_LOG") : "");
     const char *argv[] = {variable("PHX_TEST_ZYGOTE"), run->directory, NULL};
     const char *environment[] = {run->mark, directory_variable, log_variable, NULL};
-    struct phx_controller_options options = {.guard_path =
-                                                 run->guard ? run->guard : variable("PHX_TEST_GUARD"),
+    struct phx_controller_options options = {.guard_path = run->guard ? run->guard
+                                                                      : variable("PHX_TEST_GUARD"),
                                              .argv = argv,
                                              .environment = environment,
                                              .directory = "/",
@@ -62,8 +62,8 @@ void run_open(struct run *run)
     struct phx_err err = {0};
     ck_assert_msg(run_try_open(run, &err) == 0, "%s", err.text);
     char setup[4096];
-    int size = snprintf(setup, sizeof setup, "items=%u %s", run->ntests,
-                        run->script ? run->script : "");
+    int size =
+        snprintf(setup, sizeof setup, "items=%u %s", run->ntests, run->script ? run->script : "");
     ck_assert_int_lt(size, (int)sizeof setup);
     ck_assert_msg(phx_controller_setup(run->c, setup, (size_t)size, &err) == 0, "%s", err.text);
 }
@@ -100,8 +100,9 @@ static void on_message(struct run *run, const struct phx_event *event)
         return;
     }
     struct run_worker *worker = &run->workers[event->number];
-    ck_assert_msg(worker->up == 1 && worker->down == 0, "gw%d speaks before it is up or after it "
-                                                        "is down",
+    ck_assert_msg(worker->up == 1 && worker->down == 0,
+                  "gw%d speaks before it is up or after it "
+                  "is down",
                   event->number);
     if (event->size != sizeof note) {
         phx_controller_reject(run->c, event->number);
@@ -324,7 +325,8 @@ uint32_t run_generations(const struct run *run)
     return stat(path, &info) < 0 ? 0 : (uint32_t)info.st_size;
 }
 
-/* The newest child of `parent` that is no zombie and, if `name` is not NULL, was started as that. */
+/* The newest child of `parent` that is no zombie and, if `name` is not NULL, was started as that.
+ */
 static pid_t find_child(pid_t parent, const char *name)
 {
     struct phx_process *list = NULL;

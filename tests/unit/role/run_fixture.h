@@ -14,9 +14,9 @@ enum { RUN_WORKERS_MAX = 512, RUN_PATIENCE_S = 30 };
 struct run_worker {
     int asked, up, down, failed; /* times */
     pid_t pid;
-    uint32_t seq;          /* of the next message */
-    int finished;          /* FINISHED came */
-    struct phx_event end;  /* WORKER_DOWN; `text` points to the one below */
+    uint32_t seq;         /* of the next message */
+    int finished;         /* FINISHED came */
+    struct phx_event end; /* WORKER_DOWN; `text` points to the one below */
     char text[PHX_ERR_TEXT_MAX];
     char out[64], faults[64]; /* last words, NUL-terminated */
 };
@@ -67,9 +67,9 @@ void run_take_all(struct run *run);
 /* ---- conditions for run_until ---- */
 
 int run_is_collected(const struct run *run);
-int run_is_over(const struct run *run);   /* collected, and no worker is active */
-int run_all_up(const struct run *run);    /* the first workers */
-int run_has_down(const struct run *run);  /* one worker */
+int run_is_over(const struct run *run);  /* collected, and no worker is active */
+int run_all_up(const struct run *run);   /* the first workers */
+int run_has_down(const struct run *run); /* one worker */
 int run_zygote_is_down(const struct run *run);
 int run_guard_is_down(const struct run *run);
 

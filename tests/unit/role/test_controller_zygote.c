@@ -31,9 +31,8 @@ static const struct {
     const char *script;
     int status;
 } early_ends[] = {
-    {"z=1:start:exit5", 5 << 8},     {"z=1:start:sig9", SIGKILL},
-    {"z=1:items:sig6", SIGABRT},     {"z=1:items:exit0", 0},
-    {"z=1:start:garbage", SIGKILL},  {"z=1:items:garbage", SIGKILL},
+    {"z=1:start:exit5", 5 << 8}, {"z=1:start:sig9", SIGKILL},    {"z=1:items:sig6", SIGABRT},
+    {"z=1:items:exit0", 0},      {"z=1:start:garbage", SIGKILL}, {"z=1:items:garbage", SIGKILL},
     {"z=1:items:lie", SIGKILL},
 };
 
@@ -167,7 +166,7 @@ START_TEST(a_dead_zygotes_last_messages_are_read)
     run_open(&run);
     run_until(&run, run_is_collected); /* 32 requests are under way */
     pid_t zygote = run_zygote_pid(&run);
-    phx_clock_sleep(_i ? 500 * PHX_MS : 20 * PHX_MS);
+    phx_clock_sleep(_i < 8 ? _i * 5 * PHX_MS : 500 * PHX_MS);
     ck_assert_int_eq(kill(zygote, SIGKILL), 0);
     run_until(&run, run_is_over);
     ck_assert_uint_eq(run.nup, 100);
@@ -337,10 +336,7 @@ START_TEST(without_guard_there_is_no_replacement)
     run_until(&run, run_guard_is_down);
     run_open_gate(&run);
     run_until(&run, run_is_over);
-    int64_t replacement = end_of(&run, 0)->replacement;
-    ck_assert_int_eq(replacement, 2);
-    ck_assert_int_eq(run.workers[2].failed, 1);
-    ck_assert_str_ne(run.workers[2].text, "");
+    ck_assert_int_eq(end_of(&run, 0)->replacement, PHX_RUNQ_NONE);
     run_check_account(&run, 99, 1, 0);
     run_close(&run);
 }
@@ -348,7 +344,8 @@ END_TEST
 
 START_TEST(nothing_is_left_of_a_run_whose_guard_is_dead)
 {
-    static struct run run = {.ntests = 100, .nworkers = 4, .script = "t=3:call:gate t=60:call:gate"};
+    static struct run run = {
+        .ntests = 100, .nworkers = 4, .script = "t=3:call:gate t=60:call:gate"};
     open_at_gate(&run);
     kill_guard();
     if (_i)
@@ -440,7 +437,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_second_zygote_makes_the_replacement);
     tcase_add_loop_test(tests, a_second_zygote_that_is_no_help_fails_the_fork, 0,
                         sizeof useless / sizeof *useless);
-    tcase_add_loop_test(tests, a_dead_zygotes_last_messages_are_read, 0, 2);
+    tcase_add_loop_test(tests, a_dead_zygotes_last_messages_are_read, 0, 9);
     tcase_add_test(tests, a_zygote_that_dies_at_every_fork_is_given_up);
     tcase_add_loop_test(tests, a_zygote_that_breaks_the_protocol_late_is_replaced, 0,
                         sizeof late_nonsense / sizeof *late_nonsense);

@@ -1,0 +1,69 @@
+"""Suites of real projects, from their source archives on PyPI; their tests run without a network."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from environments import BUILD, PHALANX, pip
+
+DIRECTORY = BUILD / "real"
+SITE = DIRECTORY / "site"  # on PYTHONPATH in the runs of these suites only
+
+
+@dataclass
+class Project:
+    name: str
+    version: str
+    kind: str
+    args: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> Path:
+        return DIRECTORY / f"{self.name}-{self.version}"
+
+
+PROJECTS = (
+    Project("marshmallow", "4.4.0", "data conversion: small parametrized functions",
+            ("tests",), ("marshmallow==4.4.0", "simplejson")),
+    Project("jinja2", "3.1.6", "a template engine: small methods of classes",
+            ("tests",), ("jinja2==3.1.6", "trio")),
+    Project("werkzeug", "3.1.9", "HTTP: fixtures, temporary files, sockets; without its live servers",
+            ("tests", "--ignore=tests/test_serving.py"),
+            ("werkzeug==3.1.9", "cryptography", "ephemeral-port-reserve", "watchdog")),
+    Project("networkx", "3.6.1", "graph algorithms: long computations of uneven length",
+            ("networkx/algorithms/isomorphism",)),
+)  # fmt: skip
+
+
+def prepare() -> None:
+    """Downloads and unpacks what is not there yet."""
+    DIRECTORY.mkdir(exist_ok=True)
+    for project in PROJECTS:
+        if not project.source.exists():
+            _unpack(project)
+    stamp = SITE / "complete"
+    wanted = sorted({need for project in PROJECTS for need in project.needs})
+    if not stamp.exists() or stamp.read_text().split() != wanted:
+        shutil.rmtree(SITE, ignore_errors=True)
+        pip(PHALANX, "install", "--quiet", "--target", str(SITE), *wanted)
+        stamp.write_text("\n".join(wanted))
+
+
+def _unpack(project: Project) -> None:
+    downloads = DIRECTORY / "downloads" / project.name
+    pip(PHALANX, "download", "--quiet", "--no-deps", "--no-binary", project.name,
+        "--dest", str(downloads), f"{project.name}=={project.version}")  # fmt: skip
+    (archive,) = downloads.glob("*.tar.gz")
+    unpacked = downloads / "unpacked"
+    with tarfile.open(archive) as file:
+        if sys.version_info >= (3, 12):
+            file.extractall(unpacked, filter="data")
+        else:
+            file.extractall(unpacked)
+    (top,) = unpacked.iterdir()
+    top.rename(project.source)

@@ -1,0 +1,150 @@
+"""The results as Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cases import Case, Results
+from environments import Versions
+from measure import Sample
+
+QUIET = 0.05
+
+
+@dataclass
+class Measured:
+    """A case's results, of the rounds that count."""
+
+    case: Case
+    results: Results
+    loads: list[float]  # what other programs used, per round
+    wanted: int  # rounds
+
+    @property
+    def load(self) -> str:
+        quiet = sum(load < QUIET for load in self.loads)
+        most = f"others used at most {max(self.loads):.1%} of the machine"
+        if quiet == len(self.loads) == self.wanted:
+            return most
+        return f"**only {quiet} of {self.wanted} rounds were quiet**; {most}"
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(header)]
+    lines.append(["---"] + ["---:"] * (len(lines[0]) - 1))
+    lines += [list(row) for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def show_value(value: float, unit: str) -> str:
+    if unit == "MB":
+        return f"{value:,.0f} MB"
+    return f"{value:.2f} s" if unit == "s" else f"{value:.2f}"
+
+
+def head(versions: Versions, date: str, command: str) -> str:
+    return (
+        f"{date}, commit {versions.commit}, `{command}`. {versions.machine}. CPython {versions.python}, "
+        f"pytest {versions.pytest}, pytest-xdist {versions.xdist}. Medians; a round counts when other "
+        f"programs used under {QUIET:.0%} of the machine in it."
+    )
+
+
+def targets_table(cases: list[Measured]) -> str:
+    """The one table that says which target is met."""
+    rows = []
+    for measured in cases:
+        for target in measured.case.targets:
+            value = target.value(measured.results, target.label)
+            peer = target.label.replace("phalanx", "pytest-xdist")
+            has_peer = bool(measured.results.get(peer))
+            theirs = show_value(target.value(measured.results, peer), target.unit) if has_peer else "–"
+            rows.append(
+                [
+                    f"{measured.case.title}: `{target.label.partition(' ')[2]}`",
+                    f"≤ {show_value(target.limit, target.unit)}",
+                    f"**{show_value(value, target.unit)}**",
+                    "✓" if value <= target.limit else "✗",
+                    theirs,
+                ]
+            )
+    return table(["case", "target", "phalanx", "met", "pytest-xdist"], rows)
+
+
+def case_section(measured: Measured) -> str:
+    case = measured.case
+    parts = [f"### {case.title}", f"`--case {case.key}`; {measured.load}."]
+    if case.note:
+        parts.append(case.note)
+    parts.append(_case_table(measured))
+    return "\n\n".join(parts)
+
+
+def _case_table(measured: Measured) -> str:
+    case, results = measured.case, measured.results
+    header = ["run", "median", "fastest to slowest", "CPU", "rounds"]
+    header.append({"MB": "peak PSS", "s": "beyond"}.get(case.unit, "ratio"))
+    with_outcomes = case.key.startswith("real-")
+    if with_outcomes:
+        header.append("outcomes")
+    rows = []
+    for command in case.commands:
+        samples = results.get(command.label)
+        if not samples:
+            continue
+        times = [sample.seconds for sample in samples]
+        is_start_up = case.unit == "s" and command.label == "sequential"
+        row = [
+            f"`{command.label}`",
+            f"{statistics.median(times):.2f} s",
+            f"{min(times):.2f} to {max(times):.2f}",
+            f"{statistics.median(sample.cpu_seconds for sample in samples):.1f} s",
+            str(len(samples)),
+            "" if is_start_up else show_value(case.value(results, command.label), case.unit),
+        ]
+        if with_outcomes:
+            row.append(show_outcomes(samples))
+        rows.append(row)
+    return table(header, rows)
+
+
+def show_outcomes(samples: list[Sample]) -> str:
+    """The counts, and those of other rounds where they differed."""
+    seen = []
+    for sample in samples:
+        text = ", ".join(f"{count} {name}" for name, count in sorted(sample.outcomes.items()))
+        text = text or f"exit status {sample.status}"
+        if text not in seen:
+            seen.append(text)
+    return "; or ".join(seen)
+
+
+def instructions_section(per_test: dict[str, dict[str, float]]) -> str:
+    """Thousands of instructions per trivial test, by process."""
+    roles = ["controller", "zygote", "worker", "guard"]
+    rows = []
+    for name, counts in per_test.items():
+        row = [f"{counts[role] / 1000:,.0f}" if role in counts else "" for role in roles]
+        if name in ("collect", "sequential"):
+            row[0] = ""
+        rows.append([f"`{LABELS[name]}`", *row, f"**{sum(counts.values()) / 1000:,.0f}**"])
+    added = sum(per_test["phalanx"].values()) - sum(per_test["sequential"].values())
+    share = added / sum(per_test["sequential"].values())
+    return "\n\n".join(
+        [
+            "### Instructions per trivial test",
+            "`--case instructions`; callgrind, thousands of instructions; no noise.",
+            table(["run", *roles, "all"], rows),
+            f"phalanx adds {added / 1000:,.0f} thousand ({share:.0%}) to pytest's own.",
+        ]
+    )
+
+
+LABELS = {
+    "collect": "sequential --collect-only",
+    "sequential": "sequential",
+    "phalanx": "phalanx -n 1",
+    "xdist": "pytest-xdist -n 1",
+}
