@@ -120,7 +120,7 @@ class WorkerInteractor:
             )
         self._rare_collections.end()
         self._install_claims()
-        self._zygote.send(_engine.MSG_COLLECTED, len(session.items))
+        self._zygote.send(_engine.MSG_COLLECTED, [len(session.items)])
         self._inherited.serve_signals()
         self._serve()
         if self.worker is not None:

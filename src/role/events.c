@@ -312,6 +312,15 @@ static int fork_failed(struct phx_controller *c, uint32_t number, struct phx_eve
     return 1;
 }
 
+static void send_number(struct phx_channel *channel, uint16_t type, uint64_t number)
+{
+    struct phx_buf body;
+    phx_buf_init(&body);
+    if (phx_msg_put_number(&body, number) == 0)
+        phx_channel_send(channel, type, phx_buf_head(&body), phx_buf_size(&body), NULL, 0);
+    phx_buf_fini(&body);
+}
+
 static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
                   const struct phx_message *msg, struct phx_event *out)
 {
@@ -335,12 +344,9 @@ static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
     }
     phx_controller_drop_request(c, forked_msg.number);
     phx_controller_send_requests(c);
-    struct phx_buf group;
-    phx_buf_init(&group);
-    if (phx_msg_put_number(&group, forked_msg.pid) == 0)
-        phx_channel_send(&c->guard, PHX_MSG_GROUP, phx_buf_head(&group), phx_buf_size(&group), NULL,
-                         0);
-    phx_buf_fini(&group);
+    /* A failure of either is a death, which is seen where deaths are. */
+    send_number(&c->guard, PHX_MSG_GROUP, forked_msg.pid);
+    send_number(&member->channel, PHX_MSG_GO, forked_msg.number);
     *out = (struct phx_event){.kind = PHX_EVENT_WORKER_UP,
                               .number = (int32_t)forked_msg.number,
                               .pid = (int32_t)forked_msg.pid};

@@ -33,6 +33,7 @@ enum { PHX_PROTOCOL_VERSION = 1 };
     X(FORKED, 14)      /* zygote -> controller    number, pid; fds: pidfd, channel, 3 memfds */    \
     X(FORK_FAILED, 15) /* zygote -> controller    number, text */                                  \
     X(EXITED, 16)      /* zygote -> controller    number, pid, wait status */                      \
+    X(GO, 17)          /* controller -> worker    number: FORKED has come, it may begin */         \
     X(COLLECT_REPORT, 20) /* zygote -> controller    value */                                      \
     X(WARNING, 21)        /* zygote, worker -> controller  value */                                \
     X(INTERNAL_ERROR, 22) /* zygote, worker -> controller  value */                                \
