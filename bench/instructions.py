@@ -20,10 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import suites
-from environments import BUILD, PHALANX, XDIST, python_of
+from environments import BUILD, PHALANX, python_of
 from measure import clean_environment
 
-SMALL, LARGE, PER_FILE = 300, 600, 30
+SMALL, LARGE, PER_FILE = 100, 300, 20
 TIMEOUT_S = 900
 HELPER = f"phalanx-bench-{os.getpid()}"
 SHIM = BUILD / "pidfd_shim.so"
@@ -35,7 +35,6 @@ COMMANDS = {
     "collect": (PHALANX, [*PLAIN, "--collect-only", "-qq"]),
     "sequential": (PHALANX, PLAIN),
     "phalanx": (PHALANX, ["-n", "1"]),
-    "xdist": (XDIST, ["-n", "1"]),
 }
 
 Counts = dict[str, int]  # role: instructions

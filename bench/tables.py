@@ -146,5 +146,4 @@ LABELS = {
     "collect": "sequential --collect-only",
     "sequential": "sequential",
     "phalanx": "phalanx -n 1",
-    "xdist": "pytest-xdist -n 1",
 }

@@ -133,12 +133,23 @@ class WorkerInteractor:
             request, number, value = self._zygote.serve()
             if request == "fork":
                 self._inherited.prepare()
-                born = self._zygote.fork(number)
+                born = self._fork(number)
                 if born is not None:
                     self._become_worker(value, *born)
                     return
             elif request == "end":
                 forking.leave(0)
+
+    def _fork(self, number: int) -> tuple[_engine.Worker, int, int, int] | None:
+        zygote = os.getpid()
+        try:
+            return self._zygote.fork(number)
+        except _engine.EngineError as error:
+            if os.getpid() == zygote:
+                raise
+            # A worker that could not begin; the controller sees it die.
+            os.write(self._stderr, f"phalanx: worker gw{number} cannot begin: {error}\n".encode())
+            os._exit(1)
 
     # ---- in a worker ----
 

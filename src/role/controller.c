@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -491,15 +492,15 @@ void phx_controller_close(struct phx_controller *c)
 {
     if (!c)
         return;
-    if (c->zygote && c->guard_watch.pidfd >= 0 && phx_pidfd_wait(c->guard_watch.pidfd, 0) == 1)
-        kill_and_wait(c); /* a dead guard's work is ours */
     /* The guard takes the end of its channel for the controller's death: it kills what is left, and
      * leaves; waiting for it is what makes "nothing of the run is left" true when we return. */
     if (c->guard_watch.pidfd >= 0) {
         int pidfd = c->guard_watch.pidfd, status;
         phx_channel_close(&c->guard, NULL);
         phx_pidfd_wait(pidfd, 10 * PHX_S);
-        phx_pidfd_reap(pidfd, &status);
+        int reaped = phx_pidfd_reap(pidfd, &status);
+        if (c->zygote && (reaped < 0 || !WIFEXITED(status)))
+            kill_and_wait(c); /* a dead guard's work is ours */
         phx_watch_close(&c->guard_watch, NULL);
     } else if (c->guard.fd >= 0) {
         phx_channel_close(&c->guard, NULL);

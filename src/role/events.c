@@ -414,6 +414,8 @@ static int zygote_down(struct phx_controller *c, struct phx_event *out)
     zygote->state = PHX_ZYGOTE_GONE;
     if (!zygote->why[0] && zygote->channel.error < 0)
         snprintf(zygote->why, sizeof zygote->why, "%s", phx_err_text(zygote->channel.error));
+    phx_channel_close(&zygote->channel,
+                      NULL); /* workers of whom it did not tell see that, and go */
     phx_log(PHX_LOG_INFO, "event=zygote-down generation=%d status=%d", zygote->generation,
             zygote->has_status ? zygote->status : -1);
     if (zygote->generation == 1 && !had_collected) {

@@ -27,6 +27,13 @@ static int waits_at_test(struct run *run, uint32_t worker, int64_t position)
            view.phase == PHX_PHASE_CALL;
 }
 
+static void wait_at_test(struct run *run, uint32_t worker, int64_t position)
+{
+    for (int i = 0; i < 500 && !waits_at_test(run, worker, position); i++)
+        run_for(run, 20 * PHX_MS);
+    ck_assert(waits_at_test(run, worker, position));
+}
+
 /* Until each of two workers is in the first test of its span, at the gate. */
 static void open_two_at_gate(struct run *run)
 {
@@ -34,9 +41,8 @@ static void open_two_at_gate(struct run *run)
     run->nworkers = 2;
     run->script = "t=0:call:gate t=20:call:gate";
     open_at_gate(run);
-    for (int i = 0; i < 500 && !(waits_at_test(run, 0, 0) && waits_at_test(run, 1, 20)); i++)
-        run_for(run, 20 * PHX_MS);
-    ck_assert(waits_at_test(run, 0, 0) && waits_at_test(run, 1, 20));
+    wait_at_test(run, 0, 0);
+    wait_at_test(run, 1, 20);
 }
 
 /* ---- stopping ---- */
@@ -59,6 +65,7 @@ START_TEST(after_a_stop_nobody_is_replaced)
     static struct run run = {.ntests = 40, .nworkers = 1, .max_restarts = -1};
     run.script = "t=0:call:gate t=0:call:sig9";
     open_at_gate(&run);
+    wait_at_test(&run, 0, 0);
     phx_controller_stop(run.c);
     run_open_gate(&run);
     run_until(&run, run_is_over);
@@ -122,8 +129,7 @@ START_TEST(a_worker_in_another_group_is_signalled_too)
     static struct run run = {.ntests = 10, .nworkers = 1};
     run.script = "w=0:armed:regroup t=0:call:gate";
     open_at_gate(&run);
-    for (int i = 0; i < 500 && !waits_at_test(&run, 0, 0); i++)
-        run_for(&run, 10 * PHX_MS);
+    wait_at_test(&run, 0, 0);
     if (_i)
         phx_controller_kill(run.c);
     else
