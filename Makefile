@@ -67,7 +67,8 @@ $(VENV)/ready: scripts/install_packages.sh scripts/requirements.txt
 	touch $@
 
 $(VENV)/installed: $(VENV)/ready $(SOURCES)
-	$(RUN) -m pip install --quiet --no-build-isolation --no-deps --force-reinstall -Cbuild-dir=build .
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) -m pip install --quiet --no-build-isolation --no-deps \
+	    --force-reinstall -Cbuild-dir=build .
 	touch $@
 
 $(TOOLS)/ready: scripts/install_packages.sh scripts/requirements.txt scripts/requirements-tools.txt

@@ -124,6 +124,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no such check: {', '.join(unknown)}; there are {', '.join(CHECKS)}")
         return 2
+    os.environ["PATH"] = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"  # for meson's ninja
     rows = []
     for name in names or CHECKS:
         print(f"--- {name}", flush=True)

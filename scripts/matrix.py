@@ -47,6 +47,8 @@ class Result:
 def call(*command: str | Path, log: Path, timeout: float = TIMEOUT_S) -> int:
     """Both outputs go to the log; 124 when it took too long."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PYTHON"))}
+    # For meson and ninja, which stand beside the Python.
+    environment["PATH"] = f"{Path(command[0]).parent}{os.pathsep}{environment['PATH']}"
     with log.open("a") as out:
         print("+", shlex.join(map(str, command)), file=out, flush=True)
         try:

@@ -26,20 +26,16 @@ def run(*command: str | Path) -> int:
     return subprocess.call([str(part) for part in command], cwd=ROOT)
 
 
-def meson() -> str:
-    return os.path.join(os.path.dirname(sys.executable), "meson")
-
-
 def run_c_tests() -> tuple[int, int]:
     """Passed and failed single tests (TAP lines, not programs)."""
     if not (BUILD / "build.ninja").exists():
         options = ["-Dtests=true", "-Dwerror=true", "-Db_sanitize=address,undefined"]
         # A shared object finds the sanitizer in the program that loads it.
-        if run(meson(), "setup", BUILD, *options, "-Db_lundef=false"):
+        if run("meson", "setup", BUILD, *options, "-Db_lundef=false"):
             return 0, 1
-    if run(meson(), "compile", "-C", BUILD):
+    if run("meson", "compile", "-C", BUILD):
         return 0, 1
-    status = run(meson(), "test", "-C", BUILD, "--no-rebuild", "--print-errorlogs")
+    status = run("meson", "test", "-C", BUILD, "--no-rebuild", "--print-errorlogs")
     passed = failed = 0
     for suite in ElementTree.parse(BUILD / "meson-logs" / "testlog.junit.xml").iter("testcase"):
         if suite.find("failure") is not None or suite.find("error") is not None:
@@ -74,11 +70,14 @@ def run_pytest(*paths: str) -> tuple[int, int]:
 SUITES: dict[str, Callable[[], tuple[int, int]]] = {
     "c": run_c_tests,
     "plugin": lambda: run_pytest("tests/plugin"),
-    "e2e": lambda: run_pytest("tests/e2e"),
+    # By phalanx itself; a file stays on one worker, as its tests share fixtures that cost seconds.
+    "e2e": lambda: run_pytest("tests/e2e", "-n2", "--dist=loadfile"),
 }
 
 
 def main(names: list[str]) -> int:
+    # For meson and ninja, which stand beside this Python.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     passed = failed = 0
     for name in names or SUITES:
         result = SUITES[name]()

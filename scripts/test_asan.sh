@@ -20,7 +20,7 @@ if [ ! -e $venv/ready ]; then
     $venv/bin/python -m pip install --quiet --requirement scripts/requirements.txt
     touch $venv/ready
 fi
-$venv/bin/python -m pip install --quiet --no-build-isolation --no-deps --force-reinstall \
+PATH="$PWD/$venv/bin:$PATH" $venv/bin/python -m pip install --quiet --no-build-isolation --no-deps --force-reinstall \
     -Cbuild-dir=build-asan-extension -Csetup-args=$with -Csetup-args=-Db_lundef=false \
     -Csetup-args=-Dbuildtype=debugoptimized .
 

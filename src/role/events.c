@@ -572,6 +572,14 @@ static int member_says(struct phx_member *member, const struct phx_message *msg,
     return 1;
 }
 
+/* Whether to wait no longer for the exit status of a dead member. */
+static int status_is_due(const struct phx_controller *c, const struct phx_member *member,
+                         phx_ns now)
+{
+    int nobody_can_tell = c->guard_gone && c->zygote->state == PHX_ZYGOTE_GONE;
+    return member->has_status || nobody_can_tell || now - member->gone_at >= STATUS_PATIENCE;
+}
+
 /* Returns 1 with an event, 0 when nothing can be said of this member for now. */
 static int member_next(struct phx_controller *c, struct phx_member *member, struct phx_event *out)
 {
@@ -593,7 +601,7 @@ static int member_next(struct phx_controller *c, struct phx_member *member, stru
             break;
         phx_channel_drain(&member->channel);
     }
-    if (!member->has_status && phx_clock_now() - member->gone_at < STATUS_PATIENCE)
+    if (!status_is_due(c, member, phx_clock_now()))
         return 0; /* note_status or the deadline brings it back */
     worker_down(c, member, out);
     return 1;
@@ -607,7 +615,7 @@ static void mark_overdue(struct phx_controller *c)
         struct phx_member *member = c->members[i];
         if (!member || member->state != PHX_MEMBER_UP)
             continue;
-        if (member->gone_at && now - member->gone_at >= STATUS_PATIENCE)
+        if (member->gone_at && status_is_due(c, member, now))
             phx_controller_mark_ready(member);
         if (member->quiet_at && !member->gone_at && !member->overdue &&
             now - member->quiet_at >= c->exit_patience) {
