@@ -320,7 +320,16 @@ int phx_controller_fork(struct phx_controller *c, uint32_t number, const void *v
 
 static void on_timer(uv_timer_t *timer)
 {
-    (void)timer; /* its only purpose is to end the wait */
+    uv_stop(timer->loop);
+}
+
+/* Ends the coming wait of the loop. Its clock stands still between its runs: a timer that is set by
+ * it may be due at once, and then it fires before the wait. Hence the stop above: without it the
+ * loop would go on to wait with no timer left, for ever. */
+static void limit_wait(struct phx_controller *c, phx_ns timeout)
+{
+    uv_update_time(&c->loop);
+    uv_timer_start(&c->timer, on_timer, (uint64_t)((timeout + PHX_MS - 1) / PHX_MS), 0);
 }
 
 static void on_wake(uv_poll_t *poll, int status, int events)
@@ -342,7 +351,7 @@ int phx_controller_step(struct phx_controller *c, phx_ns timeout, int wake_fd)
     else if (phx_controller_has_deadlines(c) && (timeout < 0 || timeout > DEADLINE_TICK))
         timeout = DEADLINE_TICK;
     if (timeout >= 0)
-        uv_timer_start(&c->timer, on_timer, (uint64_t)((timeout + PHX_MS - 1) / PHX_MS), 0);
+        limit_wait(c, timeout);
     int closed = 1;
     if (wake_fd >= 0) {
         int status = uv_poll_init(&c->loop, &c->wake, wake_fd);
@@ -410,7 +419,7 @@ static void run_until(struct phx_controller *c, const int *flag, phx_ns patience
 {
     phx_ns end = phx_clock_now() + patience;
     while (!*flag && phx_clock_now() < end) {
-        uv_timer_start(&c->timer, on_timer, (uint64_t)(DEADLINE_TICK / PHX_MS), 0);
+        limit_wait(c, DEADLINE_TICK);
         uv_run(&c->loop, UV_RUN_ONCE);
     }
     uv_timer_stop(&c->timer);

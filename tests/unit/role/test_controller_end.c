@@ -258,6 +258,24 @@ START_TEST(a_step_ends_when_its_time_is_over)
 }
 END_TEST
 
+/* The loop's clock stands still while the host is busy with something else. */
+START_TEST(a_step_ends_though_the_host_was_busy)
+{
+    static struct run run;
+    open_two_at_gate(&run);
+    run_for(&run, 100 * PHX_MS);
+    for (int i = 0; i < 3; i++) {
+        phx_clock_sleep(100 * PHX_MS);
+        alarm(10);
+        phx_ns start = phx_clock_now();
+        ck_assert_int_eq(phx_controller_step(run.c, 50 * PHX_MS, -1), 0);
+        ck_assert_int_ge(phx_clock_now() - start, 40 * PHX_MS);
+        alarm(0);
+    }
+    run_close(&run);
+}
+END_TEST
+
 START_TEST(a_step_ends_when_the_host_is_woken)
 {
     static struct run run;
@@ -365,6 +383,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, closing_at_random_moments_leaves_nothing);
     tcase_add_test(tests, nothing_to_close_is_fine);
     tcase_add_test(tests, a_step_ends_when_its_time_is_over);
+    tcase_add_test(tests, a_step_ends_though_the_host_was_busy);
     tcase_add_test(tests, a_step_ends_when_the_host_is_woken);
     tcase_add_test(tests, a_step_does_not_wait_while_there_are_events);
     tcase_add_test(tests, calls_at_the_wrong_moment_are_refused);
