@@ -7,6 +7,8 @@ collected; its `pytest_runtestloop` is where the zygote stays for good and every
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NoReturn
@@ -340,6 +342,10 @@ class WorkerInteractor:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         if self.worker is not None:
             self.worker.close_queue()
+        # The controller says it again until it hears of this, and must not interrupt teardowns by that. Its
+        # second word is SIGKILL.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, lambda number, frame: None)
         error = excinfo.value
         is_exit = isinstance(error, pytest.exit.Exception)
         self.send(

@@ -31,6 +31,7 @@ enum {
 
 #define ZYGOTE_PATIENCE (30 * PHX_S) /* for the exit handlers it inherited */
 #define DEADLINE_TICK (50 * PHX_MS)
+#define INTERRUPT_AGAIN PHX_S
 #define EXIT_PATIENCE (10 * PHX_S) /* pytest-xdist's limit too */
 
 /* ---- starting ---- */
@@ -377,12 +378,12 @@ uint32_t phx_controller_active(const struct phx_controller *c)
 
 /* ---- stopping ---- */
 
-static void signal_workers(struct phx_controller *c, int signal_number)
+static void kill_workers(struct phx_controller *c)
 {
     for (uint32_t i = 0; i < c->members_max; i++) {
         struct phx_member *member = c->members[i];
         if (member && member->state == PHX_MEMBER_UP)
-            phx_watch_signal(&member->watch, signal_number, 1);
+            phx_watch_signal(&member->watch, SIGKILL, 1);
     }
 }
 
@@ -399,19 +400,32 @@ void phx_controller_stop(struct phx_controller *c)
         phx_runq_close(&c->queue);
 }
 
+/* A signal that comes between an interpreter's last look at its flags and a system call waits until
+ * that call returns (a test's sleep(60)): so it is sent again until it has been heard. */
+void phx_controller_send_interrupts(struct phx_controller *c)
+{
+    c->interrupt_at = phx_clock_now() + INTERRUPT_AGAIN;
+    if (c->zygote->state != PHX_ZYGOTE_COLLECTED && !c->zygote->stopped)
+        signal_zygote(c, SIGINT);
+    for (uint32_t i = 0; i < c->members_max; i++) {
+        struct phx_member *member = c->members[i];
+        if (member && member->state == PHX_MEMBER_UP && !member->stopped && !member->finished)
+            phx_watch_signal(&member->watch, SIGINT, 1);
+    }
+}
+
 void phx_controller_interrupt(struct phx_controller *c)
 {
     phx_controller_stop(c);
-    if (c->zygote->state != PHX_ZYGOTE_COLLECTED)
-        signal_zygote(c, SIGINT);
-    signal_workers(c, SIGINT);
+    phx_controller_send_interrupts(c);
 }
 
 void phx_controller_kill(struct phx_controller *c)
 {
     phx_controller_stop(c);
     signal_zygote(c, SIGKILL);
-    signal_workers(c, SIGKILL);
+    c->interrupt_at = 0;
+    kill_workers(c);
 }
 
 /* Runs the loop until *flag is set or `patience` is over; events stay for phx_controller_next. */

@@ -25,6 +25,7 @@ struct phx_zygote_peer {
     int has_status, status;
     phx_ns status_deadline; /* of a dead one: until when the guard's word is waited for; 0 unset */
     phx_ns quiet_at;        /* since when its channel is closed, though it lives; 0: it is not */
+    int stopped;            /* STOPPED came: an interrupt has reached it */
     char why[PHX_ERR_TEXT_MAX]; /* why it is of no use, where that is known; else "" */
     struct phx_collection collected;
     struct phx_zygote_peer *next; /* earlier zygotes, kept until the loop has let go of them */
@@ -66,10 +67,11 @@ struct phx_controller {
     int64_t restarts_left;        /* < 0: no limit */
     struct phx_request *requests; /* in order of asking */
     struct phx_member *ready_head, *ready_tail;
-    struct phx_member *told;     /* its DOWN was handed out last: its memfds may go */
-    int stopping;                /* no replacements any more */
-    int eventful;                /* there may be events without waiting for any */
-    phx_ns exit_patience;        /* for a worker that has nothing more to say to leave */
+    struct phx_member *told; /* its DOWN was handed out last: its memfds may go */
+    int stopping;            /* no replacements any more */
+    phx_ns interrupt_at;     /* when to interrupt those again whom it has not reached; 0: never */
+    int eventful;            /* there may be events without waiting for any */
+    phx_ns exit_patience;    /* for a worker that has nothing more to say to leave */
     char text[PHX_ERR_TEXT_MAX]; /* of the event handed out last */
 };
 
@@ -84,6 +86,10 @@ int phx_controller_send_requests(struct phx_controller *c);
 
 /* Forgets the request for `number`, once it is answered. */
 void phx_controller_drop_request(struct phx_controller *c, uint32_t number);
+
+/* SIGINT to the zygote while it collects, and to every worker, unless they have said that they
+ * stop. */
+void phx_controller_send_interrupts(struct phx_controller *c);
 
 /* ---- events.c: callbacks of the loop ---- */
 

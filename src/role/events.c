@@ -87,6 +87,8 @@ int phx_controller_has_deadlines(const struct phx_controller *c)
     if (zygote->has_watch && zygote->state != PHX_ZYGOTE_GONE &&
         (zygote->watch.gone || zygote->quiet_at))
         return 1;
+    if (c->interrupt_at)
+        return 1;
     for (uint32_t i = 0; i < c->members_max; i++) {
         const struct phx_member *member = c->members[i];
         if (member && member->state == PHX_MEMBER_UP && (member->gone_at || member->quiet_at))
@@ -386,13 +388,15 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
         if (status == 0)
             note_status(c, &exit_msg);
         return status;
+    case PHX_MSG_STOPPED:
+        zygote->stopped = 1;
+        break;
     case PHX_MSG_READY:
     case PHX_MSG_COLLECTING:
     case PHX_MSG_COLLECT_REPORT:
     case PHX_MSG_WARNING:
     case PHX_MSG_INTERNAL_ERROR:
     case PHX_MSG_REFUSED:
-    case PHX_MSG_STOPPED:
     case PHX_MSG_EARLY_CLAIMS:
     case PHX_MSG_DESELECTED:
     case PHX_MSG_ZYGOTE_DONE:
@@ -564,6 +568,8 @@ static int member_says(struct phx_member *member, const struct phx_message *msg,
         outlaw(&member->channel, &member->watch, status);
     if (status <= 0)
         return 0;
+    if (msg->type == PHX_MSG_STOPPED)
+        member->stopped = 1;
     if (msg->type == PHX_MSG_FINISHED) {
         member->finished = 1;
         member->quiet_at = phx_clock_now();
@@ -611,6 +617,8 @@ static int member_next(struct phx_controller *c, struct phx_member *member, stru
 static void mark_overdue(struct phx_controller *c)
 {
     phx_ns now = phx_clock_now();
+    if (c->interrupt_at && now >= c->interrupt_at)
+        phx_controller_send_interrupts(c);
     for (uint32_t i = 0; i < c->members_max; i++) {
         struct phx_member *member = c->members[i];
         if (!member || member->state != PHX_MEMBER_UP)

@@ -28,6 +28,7 @@ struct phx_member {
     int has_status;  /* `status` is known */
     int status;      /* as of waitpid */
     int finished;    /* its session ended in good order: FINISHED came */
+    int stopped;     /* STOPPED came: an interrupt has reached it */
     int overdue;     /* it had nothing more to say, did not leave, and was ended */
     phx_ns quiet_at; /* since when it says nothing more: FINISHED, or its channel closed; or 0 */
     phx_ns gone_at;  /* when its watch fired; 0 while it lives */
