@@ -17,8 +17,14 @@ SUITES = BUILD / "suites"
 Results = dict[str, list[Sample]]  # label of a command: one sample per round
 
 
+def good(results: Results, label: str) -> list[Sample]:
+    """The runs that ended as the sequential ones do: the others' times say nothing."""
+    expected = [sample.outcomes for sample in results["sequential"]]
+    return [sample for sample in results.get(label, []) if sample.outcomes in expected]
+
+
 def seconds(results: Results, label: str) -> float:
-    return statistics.median(sample.seconds for sample in results[label])
+    return statistics.median(sample.seconds for sample in good(results, label))
 
 
 def ratio(results: Results, label: str) -> float:
@@ -26,7 +32,7 @@ def ratio(results: Results, label: str) -> float:
 
 
 def memory(results: Results, label: str) -> float:
-    return statistics.median(sample.peak_pss_mb for sample in results[label])
+    return statistics.median(sample.peak_pss_mb for sample in good(results, label))
 
 
 def beyond_sleep(results: Results, label: str) -> float:
@@ -148,6 +154,7 @@ def _real_case(project: real.Project) -> Case:
         directory=project.source,
         commands=commands,
         rounds=3,
+        note=project.note,
     )
 
 

@@ -21,6 +21,7 @@ class Project:
     kind: str
     args: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def source(self) -> Path:
@@ -29,7 +30,9 @@ class Project:
 
 PROJECTS = (
     Project("marshmallow", "4.4.0", "data conversion: small parametrized functions",
-            ("tests",), ("marshmallow==4.4.0", "simplejson")),
+            ("tests",), ("marshmallow==4.4.0", "simplejson"),
+            "Test ids of this suite hold the second in which they were collected: pytest-xdist gives up "
+            "when its workers collect in different seconds."),
     Project("jinja2", "3.1.6", "a template engine: small methods of classes",
             ("tests",), ("jinja2==3.1.6", "trio")),
     Project("werkzeug", "3.1.9", "HTTP: fixtures, temporary files, sockets; without its live servers",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cases import Case, Results
+from cases import Case, Results, good
 from environments import Versions
 from measure import Sample
 
@@ -59,7 +60,7 @@ def targets_table(cases: list[Measured]) -> str:
         for target in measured.case.targets:
             value = target.value(measured.results, target.label)
             peer = target.label.replace("phalanx", "pytest-xdist")
-            has_peer = bool(measured.results.get(peer))
+            has_peer = bool(good(measured.results, peer))
             theirs = show_value(target.value(measured.results, peer), target.unit) if has_peer else "–"
             rows.append(
                 [
@@ -94,16 +95,20 @@ def _case_table(measured: Measured) -> str:
         samples = results.get(command.label)
         if not samples:
             continue
-        times = [sample.seconds for sample in samples]
-        is_start_up = case.unit == "s" and command.label == "sequential"
-        row = [
-            f"`{command.label}`",
-            f"{statistics.median(times):.2f} s",
-            f"{min(times):.2f} to {max(times):.2f}",
-            f"{statistics.median(sample.cpu_seconds for sample in samples):.1f} s",
-            str(len(samples)),
-            "" if is_start_up else show_value(case.value(results, command.label), case.unit),
-        ]
+        counted = good(results, command.label)
+        row = [f"`{command.label}`"]
+        if counted:
+            times = [sample.seconds for sample in counted]
+            is_start_up = case.unit == "s" and command.label == "sequential"
+            row += [
+                f"{statistics.median(times):.2f} s",
+                f"{min(times):.2f} to {max(times):.2f}",
+                f"{statistics.median(sample.cpu_seconds for sample in counted):.1f} s",
+                str(len(counted)),
+                "" if is_start_up else show_value(case.value(results, command.label), case.unit),
+            ]
+        else:
+            row += ["–", "", "", "0", "–"]
         if with_outcomes:
             row.append(show_outcomes(samples))
         rows.append(row)
@@ -111,14 +116,24 @@ def _case_table(measured: Measured) -> str:
 
 
 def show_outcomes(samples: list[Sample]) -> str:
-    """The counts, and those of other rounds where they differed."""
-    seen = []
+    """The counts, and how often where rounds differed."""
+    seen: Counter[str] = Counter()
     for sample in samples:
         text = ", ".join(f"{count} {name}" for name, count in sorted(sample.outcomes.items()))
-        text = text or f"exit status {sample.status}"
-        if text not in seen:
-            seen.append(text)
-    return "; or ".join(seen)
+        seen[text or f"exit status {sample.status}"] += 1
+    if len(seen) == 1:
+        return next(iter(seen))
+    return "; ".join(f"{times} × {text}" for text, times in seen.items())
+
+
+def differing(cases: list[Measured]) -> list[str]:
+    """The runs of phalanx that did not end as the sequential ones did: never to be overlooked."""
+    return [
+        f"{measured.case.key}: {label}: {show_outcomes(samples)}"
+        for measured in cases
+        for label, samples in measured.results.items()
+        if label.startswith("phalanx") and len(good(measured.results, label)) < len(samples)
+    ]
 
 
 def instructions_section(per_test: dict[str, dict[str, float]]) -> str:

@@ -391,6 +391,8 @@ static void signal_zygote(struct phx_controller *c, int signal_number)
 {
     if (c->zygote->has_watch)
         phx_watch_signal(&c->zygote->watch, signal_number, 1);
+    else /* the zygote may have said something already, and yet the guard's word be under way */
+        c->zygote->signal_due = signal_number;
 }
 
 void phx_controller_stop(struct phx_controller *c)

@@ -21,6 +21,7 @@ struct phx_zygote_peer {
     struct phx_controller *controller;
     enum phx_zygote_state state;
     int has_watch;  /* SPAWNED has come */
+    int signal_due; /* a signal for when it comes; 0: none */
     int generation; /* 1: its collection is the run's; later ones must collect the same */
     int has_status, status;
     phx_ns status_deadline; /* of a dead one: until when the guard's word is waited for; 0 unset */

@@ -184,6 +184,8 @@ static int spawned(struct phx_controller *c, const struct phx_message *msg)
     }
     int status = phx_watch_open(&zygote->watch, &c->loop, (pid_t)pid, pidfd, on_zygote_gone);
     zygote->has_watch = status == 0;
+    if (status == 0 && zygote->signal_due)
+        phx_watch_signal(&zygote->watch, zygote->signal_due, 1);
     return status;
 }
 

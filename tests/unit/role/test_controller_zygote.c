@@ -7,10 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "harness.h"
+#include "os/pidfd.h"
 #include "run_fixture.h"
+#include "wire/frame.h"
+#include "wire/msg.h"
 
 static void kill_zygote(struct run *run)
 {
@@ -370,7 +375,34 @@ END_TEST
 
 static char self[256];
 
-/* Takes a SPAWN, and says nothing on the control socket. */
+/* Tells of a zygote late, and then of its end. */
+static void start_late(int control)
+{
+    struct phx_msg_exit ended = {.number = -1};
+    struct phx_buf body;
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGINT, SIG_DFL); /* Check has a handler */
+        setpgid(0, 0);
+        alarm(20);
+        for (;;)
+            pause();
+    }
+    setpgid(pid, pid);
+    phx_clock_sleep(200 * PHX_MS);
+    int pidfd = phx_pidfd_open(pid, NULL);
+    phx_buf_init(&body);
+    phx_msg_put_number(&body, (uint64_t)pid);
+    phx_frame_write(control, PHX_MSG_SPAWNED, phx_buf_head(&body), phx_buf_size(&body), &pidfd, 1);
+    phx_buf_consume(&body, phx_buf_size(&body));
+    waitpid(pid, &ended.status, 0);
+    ended.pid = (uint32_t)pid;
+    phx_msg_put_exit(&body, &ended);
+    phx_frame_write(control, PHX_MSG_REAPED, phx_buf_head(&body), phx_buf_size(&body), NULL, 0);
+    phx_buf_fini(&body);
+}
+
+/* Takes a SPAWN and plays the guard as `how` says. */
 _Noreturn static void play_guard(const char *how)
 {
     enum { CONTROL = 3 };
@@ -385,6 +417,11 @@ _Noreturn static void play_guard(const char *how)
         _exit(1);
     if (strcmp(how, "die") == 0)
         _exit(0);
+    if (strcmp(how, "late") == 0) {
+        start_late(CONTROL);
+        phx_inbox_read(&in, CONTROL);
+        _exit(0);
+    }
     /* As a zygote whose bytes come before the guard's word that there is one. */
     phx_fd_write_all(channel, FAKE_GARBAGE, sizeof FAKE_GARBAGE - 1, NULL, 0);
     if (strcmp(how, "garbage") == 0)
@@ -426,6 +463,22 @@ START_TEST(nonsense_before_there_is_a_zygote)
 }
 END_TEST
 
+/* A signal for a zygote that nobody has told of yet is sent when there is one. */
+START_TEST(a_signal_before_there_is_a_zygote_is_not_lost)
+{
+    static struct run run = {.ntests = 10, .nworkers = 2};
+    open_with_guard(&run, "late");
+    run_for(&run, 50 * PHX_MS);
+    phx_controller_interrupt(run.c);
+    if (_i)
+        phx_controller_kill(run.c);
+    run_until(&run, run_zygote_is_down);
+    ck_assert_int_eq(run.zygote_end.has_status, 1);
+    ck_assert_int_eq(run.zygote_end.status, _i ? SIGKILL : SIGINT);
+    run_close(&run);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_loop_test(tests, a_zygote_that_dies_early_is_told_with_its_status, 0,
@@ -451,6 +504,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_run_whose_guard_dies_before_it_is_collected_is_over);
     tcase_add_test(tests, a_guard_that_dies_before_it_starts_anything);
     tcase_add_loop_test(tests, nonsense_before_there_is_a_zygote, 0, 2);
+    tcase_add_loop_test(tests, a_signal_before_there_is_a_zygote_is_not_lost, 0, 2);
 }
 
 int main(void)
