@@ -65,9 +65,9 @@ def prepare(source: Path) -> Versions:
 
 def _install_phalanx(source: Path) -> None:
     stamp = BUILD / "installed"
-    if stamp.exists() and stamp.read_text() == str(source):
-        if stamp.stat().st_mtime > _newest_file(source):
-            return
+    is_ours = stamp.exists() and stamp.read_text() == str(source)
+    if is_ours and stamp.stat().st_mtime > _newest_file(source):
+        return
     started = time.time()
     pip(
         PHALANX,
@@ -87,7 +87,9 @@ def _install_phalanx(source: Path) -> None:
 def _newest_file(source: Path) -> float:
     files = [source / "meson.build", source / "meson.options", source / "pyproject.toml"]
     for directory in ("src", "python"):
-        files += [path for path in (source / directory).rglob("*") if "__pycache__" not in path.parts]
+        files += [
+            path for path in (source / directory).rglob("*") if "__pycache__" not in path.parts
+        ]
     return max(path.stat().st_mtime for path in files if path.is_file())
 
 
@@ -95,7 +97,9 @@ def _commit(source: Path) -> str:
     """The commit, with a + when what the package is made of differs from it."""
     try:
         commit = _output(["git", "-C", str(source), "rev-parse", "--short", "HEAD"])
-        changed = _output(["git", "-C", str(source), "status", "--porcelain", "--", "src", "python"])
+        changed = _output(
+            ["git", "-C", str(source), "status", "--porcelain", "--", "src", "python"]
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit + ("+" if changed else "")

@@ -55,7 +55,8 @@ class PidfdHelper:
             with peer:
                 request, passed, _, _ = socket.recv_fds(peer, 8, 1)
                 try:
-                    self._answer(peer, *struct.unpack("ii", request), passed)
+                    number, argument = struct.unpack("ii", request)
+                    self._answer(peer, number, argument, passed)
                 finally:
                     for fd in passed:
                         os.close(fd)
@@ -101,9 +102,7 @@ def measure(directory: Path) -> dict[str, dict[str, float]]:
         small, large = counts[name, SMALL], counts[name, LARGE]
         if small.keys() != large.keys():
             raise RuntimeError(f"{name}: processes {sorted(small)} and {sorted(large)}")
-        per_test[name] = {
-            role: (large[role] - small[role]) / (LARGE - SMALL) for role in large
-        }
+        per_test[name] = {role: (large[role] - small[role]) / (LARGE - SMALL) for role in large}
     return per_test
 
 
@@ -115,9 +114,7 @@ def _count(directory: Path, name: str, tests: int) -> Counts:
     output.mkdir()
     python = str(python_of(environment))
     # A first run without valgrind: it writes the .pyc files.
-    variables = clean_environment(
-        PYTHONHASHSEED="0", PHX_PIDFD_HELPER=HELPER, LD_PRELOAD=str(SHIM)
-    )
+    variables = clean_environment(PYTHONHASHSEED="0", PHX_PIDFD_HELPER=HELPER, LD_PRELOAD=str(SHIM))
     subprocess.run([python, "-m", "pytest", *args], cwd=suite, capture_output=True,
                    env=clean_environment(), timeout=TIMEOUT_S)  # fmt: skip
     with (output / "log").open("wb") as log:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import re
 import sys
 import time
 from pathlib import Path
@@ -46,7 +45,8 @@ def parse_arguments(names: list[str]) -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, default=5,
                         help="rounds that may be repeated, per case (default: %(default)s)")  # fmt: skip
     parser.add_argument("--patience", type=float, default=10.0,
-                        help="seconds to wait for a quiet moment before a round (default: %(default)s)")  # fmt: skip
+                        help="seconds to wait for a quiet moment before a round "
+                        "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--source", type=Path, default=environments.ROOT, metavar="DIR",
                         help="the tree of phalanx that is measured (default: this one)")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small suites, one round, any load")
@@ -119,11 +119,12 @@ def write_docs(parts: dict[str, str]) -> None:
     """Replaces what lies between the markers of each part; a part that was not measured stays."""
     text = DOCS.read_text()
     for name, content in parts.items():
-        pattern = rf"(<!-- bench:{name} -->\n).*?(<!-- /bench:{name} -->)"
-        text, count = re.subn(
-            pattern, lambda found: f"{found[1]}{content}\n{found[2]}", text, flags=re.DOTALL
-        )
-        if count != 1:
+        begin, end = f"<!-- bench:{name} -->\n", f"<!-- /bench:{name} -->"
+        before, has_begin, rest = text.partition(begin)
+        _, has_end, after = rest.partition(end)
+        if has_begin and has_end:
+            text = f"{before}{begin}{content}\n{end}{after}"
+        else:
             say(f"{DOCS} has no place for bench:{name}")
     DOCS.write_text(text)
 

@@ -61,7 +61,9 @@ def targets_table(cases: list[Measured]) -> str:
             value = target.value(measured.results, target.label)
             peer = target.label.replace("phalanx", "pytest-xdist")
             has_peer = bool(good(measured.results, peer))
-            theirs = show_value(target.value(measured.results, peer), target.unit) if has_peer else "–"
+            theirs = (
+                show_value(target.value(measured.results, peer), target.unit) if has_peer else "–"
+            )
             rows.append(
                 [
                     f"{measured.case.title}: `{target.label.partition(' ')[2]}`",

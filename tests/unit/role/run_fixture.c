@@ -291,6 +291,10 @@ void run_close(struct run *run)
     phx_controller_close(run->c);
     run->c = NULL;
     int left = run_count_marked(run);
+    for (int i = 0; i < 200 && left > 0 && run->guard_killed; i++) {
+        phx_clock_sleep(5 * PHX_MS);
+        left = run_count_marked(run);
+    }
     ck_assert_msg(left == 0, "%d processes are left", left);
     ck_assert_int_eq(run_guard_pid(), 0);
     ck_assert_int_eq(run_count_fds(), run->fds_before);

@@ -33,6 +33,7 @@ struct run {
 
     /* seen so far */
     struct phx_controller *c;
+    int guard_killed; /* by the test */
     int collected, guard_down, zygote_down, nleftovers;
     struct phx_event zygote_end;
     struct phx_event leftovers[8];
@@ -79,7 +80,8 @@ int run_guard_is_down(const struct run *run);
  * exactly once, nobody's twice. */
 void run_check_account(struct run *run, uint64_t ended, uint64_t crashed, uint64_t not_run);
 
-/* The controller is closed: nothing of the run is left, no descriptor either. */
+/* The controller is closed: nothing of the run is left, no descriptor either. (Of a run whose guard
+ * was killed, nothing a moment later: what the controller was not told of it cannot wait for.) */
 void run_close(struct run *run);
 
 /* ---- the world ---- */

@@ -311,8 +311,9 @@ END_TEST
 
 /* ---- the guard ---- */
 
-static void kill_guard(void)
+static void kill_guard(struct run *run)
 {
+    run->guard_killed = 1;
     pid_t guard = run_guard_pid();
     ck_assert_int_gt(guard, 1);
     ck_assert_int_eq(kill(guard, SIGKILL), 0);
@@ -322,7 +323,7 @@ START_TEST(workers_go_on_without_guard)
 {
     static struct run run = {.ntests = 100, .nworkers = 4, .script = "t=3:call:gate"};
     open_at_gate(&run);
-    kill_guard();
+    kill_guard(&run);
     run_until(&run, run_guard_is_down);
     run_open_gate(&run);
     run_until(&run, run_is_over);
@@ -337,7 +338,7 @@ START_TEST(without_guard_there_is_no_replacement)
     static struct run run = {.ntests = 100, .nworkers = 2, .max_restarts = -1};
     run.script = "t=3:call:gate t=3:call:sig9";
     open_at_gate(&run);
-    kill_guard();
+    kill_guard(&run);
     run_until(&run, run_guard_is_down);
     run_open_gate(&run);
     run_until(&run, run_is_over);
@@ -352,7 +353,7 @@ START_TEST(nothing_is_left_of_a_run_whose_guard_is_dead)
     static struct run run = {
         .ntests = 100, .nworkers = 4, .script = "t=3:call:gate t=60:call:gate"};
     open_at_gate(&run);
-    kill_guard();
+    kill_guard(&run);
     if (_i)
         run_until(&run, run_guard_is_down);
     run_close(&run);
@@ -365,7 +366,7 @@ START_TEST(a_run_whose_guard_dies_before_it_is_collected_is_over)
     run_open(&run);
     while (run_generations(&run) == 0)
         run_for(&run, 10 * PHX_MS);
-    kill_guard();
+    kill_guard(&run);
     run_until(&run, run_zygote_is_down);
     run_close(&run);
 }
