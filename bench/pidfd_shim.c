@@ -1,8 +1,8 @@
-/* Preloaded under valgrind, which does not know pidfd_open and pidfd_send_signal before 3.22: a helper
- * outside valgrind makes the calls, and passes the descriptor back over a Unix socket.
+/* Preloaded under valgrind, which does not know pidfd_open and pidfd_send_signal before 3.22: a
+ * helper outside valgrind makes the calls, and passes the descriptor back over a Unix socket.
  *
- * Runs in every process of a measured run (controller, guard, zygote, workers). PHX_PIDFD_HELPER names
- * the helper's abstract socket. */
+ * Runs in every process of a measured run (controller, guard, zygote, workers). PHX_PIDFD_HELPER
+ * names the helper's abstract socket. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -35,9 +35,8 @@ PROJECTS = (
             "when its workers collect in different seconds."),
     Project("jinja2", "3.1.6", "a template engine: small methods of classes",
             ("tests",), ("jinja2==3.1.6", "trio")),
-    Project("werkzeug", "3.1.9", "HTTP: fixtures, temporary files, sockets; without its live servers",
-            ("tests", "--ignore=tests/test_serving.py"),
-            ("werkzeug==3.1.9", "cryptography", "ephemeral-port-reserve", "watchdog")),
+    Project("click", "8.5.1", "command lines: functions with an isolated runner; without its stress tests",
+            ("tests", "--ignore=tests/test_stream_lifecycle.py"), ("click==8.5.1",)),
     Project("networkx", "3.6.1", "graph algorithms: long computations of uneven length",
             ("networkx/algorithms/isomorphism",)),
 )  # fmt: skip

@@ -25,10 +25,7 @@ def sys_path() -> list[str]:
 def _zygote_argv() -> list[str]:
     # `-c` because a worker of pytest-xdist runs so, and plugins know it (sys.argv == ["-c"]). The path
     # is set before anything is imported: `-c` would put the current directory first.
-    code = (
-        f"import sys; sys.path[:] = {_sys_path!r}; "
-        "from phalanx.zygote import main; main(3)"
-    )
+    code = f"import sys; sys.path[:] = {_sys_path!r}; from phalanx.zygote import main; main(3)"
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     return [sys.executable, *flags, "-c", code]
 

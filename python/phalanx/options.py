@@ -125,7 +125,6 @@ def add_options(parser: pytest.Parser) -> None:
         help="Accepted for compatibility: workers take one test at a time, the moment they need it",
     )
 
-
     # Of pytest-xdist's rsync and looponfail: known, so that no ini file becomes an error, and unused.
     parser.addini("rsyncdirs", "accepted for compatibility, without effect", type="paths")
     parser.addini("rsyncignore", "accepted for compatibility, without effect", type="paths")
@@ -191,9 +190,7 @@ def expand_specs(config: pytest.Config) -> list[str]:
             )
         specs += [spec] * count
     if not specs:
-        raise pytest.UsageError(
-            "MISSING test execution (tx) nodes: please specify --tx"
-        )
+        raise pytest.UsageError("MISSING test execution (tx) nodes: please specify --tx")
     return specs
 
 

@@ -132,9 +132,7 @@ class DSession:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self._session = session
-        self.nodemanager = NodeManager(
-            self.config, options.expand_specs(self.config), os.getcwd()
-        )
+        self.nodemanager = NodeManager(self.config, options.expand_specs(self.config), os.getcwd())
         self.nodes = self.nodemanager.setup_nodes()
         self._engine = launch.start(self.config)
         self._engine.setup(self._zygote_setup())
@@ -149,9 +147,7 @@ class DSession:
 
     @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        self.sched = self.config.hook.pytest_xdist_make_scheduler(
-            config=self.config, log=_no_log
-        )
+        self.sched = self.config.hook.pytest_xdist_make_scheduler(config=self.config, log=_no_log)
         if not isinstance(self.sched, Scheduling):
             raise pytest.UsageError(
                 "a plugin or conftest file brings a scheduler of its own "
@@ -433,9 +429,7 @@ class DSession:
         """A test or hook called pytest.exit, or raised KeyboardInterrupt."""
         if not self._interrupted and self._pending_exception is None:
             if data["exit"]:
-                self._pending_exception = pytest.exit.Exception(
-                    data["reason"], data["returncode"]
-                )
+                self._pending_exception = pytest.exit.Exception(data["reason"], data["returncode"])
             else:
                 self._pending_exception = KeyboardInterrupt()
         self._stop()

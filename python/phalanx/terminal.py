@@ -28,9 +28,7 @@ def status_line(statuses: Sequence[tuple[WorkerStatus, int]]) -> str:
     if all(status is WorkerStatus.CollectionDone for status, _ in statuses):
         count = statuses[0][1]
         return f"{total} {workers} [{count} {'item' if count == 1 else 'items'}]"
-    furthest = max(
-        (status for status, _ in statuses), key=list(WorkerStatus).index
-    )
+    furthest = max((status for status, _ in statuses), key=list(WorkerStatus).index)
     reached = sum(1 for status, _ in statuses if status is furthest)
     return f"{furthest.value}: {reached}/{total} {workers}"
 
@@ -79,9 +77,7 @@ class TerminalDistReporter:
         self.setstatus(gateway.spec, WorkerStatus.Initialized, tests_collected=0)
 
     def pytest_testnodeready(self, node: WorkerController) -> None:
-        self.setstatus(
-            node.gateway.spec, WorkerStatus.ReadyForCollection, tests_collected=0
-        )
+        self.setstatus(node.gateway.spec, WorkerStatus.ReadyForCollection, tests_collected=0)
 
     def pytest_testnodedown(self, node: WorkerController, error: object) -> None:
         if error:

@@ -23,7 +23,12 @@ ITEMS_PER_MESSAGE = 500
 
 # Implementations of pytest_runtest_protocol that only pass `nextitem` on to pytest's own.
 PASSES_NEXTITEM_ON = frozenset(
-    {"_pytest.runner", "pytest_rerunfailures", "flaky.flaky_pytest_plugin", "pytest_retry.retry_plugin"}
+    {
+        "_pytest.runner",
+        "pytest_rerunfailures",
+        "flaky.flaky_pytest_plugin",
+        "pytest_retry.retry_plugin",
+    }
 )
 
 SetTitle = Callable[[str], None]
@@ -91,9 +96,7 @@ class WorkerInteractor:
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if not report.passed:
-            data = self.config.hook.pytest_report_to_serializable(
-                config=self.config, report=report
-            )
+            data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
             self.send(_engine.MSG_COLLECT_REPORT, data)
 
     @pytest.hookimpl
@@ -155,9 +158,7 @@ class WorkerInteractor:
 
     # ---- in a worker ----
 
-    def _become_worker(
-        self, value: dict[str, Any], worker: _engine.Worker, *texts: int
-    ) -> None:
+    def _become_worker(self, value: dict[str, Any], worker: _engine.Worker, *texts: int) -> None:
         self.worker = worker
         self.send = self._send_or_end
         workerinput = value["workerinput"]

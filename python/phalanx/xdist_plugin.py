@@ -55,10 +55,7 @@ def is_xdist_worker(request_or_session: RequestOrSession) -> bool:
 
 def is_xdist_controller(request_or_session: RequestOrSession) -> bool:
     """Return `True` if this is the xdist controller, `False` otherwise, also without distribution."""
-    return (
-        not is_xdist_worker(request_or_session)
-        and request_or_session.config.option.dist != "no"
-    )
+    return not is_xdist_worker(request_or_session) and request_or_session.config.option.dist != "no"
 
 
 is_xdist_master = is_xdist_controller

@@ -100,9 +100,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
     forking.leave(0)
 
 
-def _set_environment(
-    setup: dict[str, Any], inputs: list[dict[str, Any]], trap: Any
-) -> None:
+def _set_environment(setup: dict[str, Any], inputs: list[dict[str, Any]], trap: Any) -> None:
     from phalanx import identity
 
     os.environ.clear()

@@ -237,7 +237,7 @@ static int wait_for_go(const struct phx_birth *birth, struct phx_err *err)
 {
     struct phx_inbox in;
     struct phx_message msg;
-    uint64_t number;
+    uint64_t number = 0;
     int status, got = 1;
     phx_inbox_init(&in);
     while ((status = phx_inbox_next(&in, &msg)) == 0 && (got > 0 || got == -EINTR))
