@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import io
 import os
 import random
 import signal
@@ -21,6 +20,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
+
+from phalanx.garbage import flush_writers
 
 THREAD_PATIENCE_S = 9.0  # within the 10 s after which the controller ends a worker
 
@@ -65,27 +66,14 @@ class Inherited:
         collected in a worker must not copy the pages that all share."""
         self._random_state = random.getstate() if self._random_watch.seeded else None
         if not self._collected_garbage:
-            gc.collect()
-            self._flush_writers()
+            gc.collect(0)  # the youngest: what is older was walked while the tests were collected
+            flush_writers()
             gc.freeze()
             self._collected_garbage = True
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             with contextlib.suppress(Exception):
                 if stream is not None:
                     stream.flush()
-
-    @staticmethod
-    def _flush_writers() -> None:
-        things = gc.get_objects()
-        # By type(), as isinstance would ask a mock or proxy for its __class__; types first, as there are
-        # few of them and a million objects.
-        kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-        writers = {kind for kind in set(map(type, things)) if issubclass(kind, kinds)}
-        for thing in things:
-            if type(thing) in writers:
-                with contextlib.suppress(Exception):
-                    if not thing.closed and thing.writable():
-                        thing.flush()
 
     def serve_signals(self) -> None:
         """In the fork-server loop Ctrl-C is the controller's to act on."""

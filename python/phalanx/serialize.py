@@ -8,12 +8,26 @@ show and to filter them; nothing is executed but the warning's own class.
 from __future__ import annotations
 
 import builtins
+import functools
 import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+try:
+    from _pytest.nodeid import NodeId
+
+    # Each test sends several reports; they share the object, as in a sequential run.
+    _parse_node_id: Any = functools.lru_cache(maxsize=1024)(NodeId.parse)
+except ImportError:  # before pytest 9.2 a node id is a str
+    _parse_node_id = None
+
+try:
+    from _pytest.subtests import failed_subtests_key
+except ImportError:  # before pytest 9
+    failed_subtests_key = None
 
 # The attributes of a WarningMessage beside message and category; they differ between Python versions.
 _DETAILS: tuple[str, ...] = tuple(
@@ -89,12 +103,28 @@ def _write_by_hook(config: pytest.Config, report: pytest.TestReport) -> dict[str
     return data
 
 
+# What pytest's own TestReport._to_json leaves as it is.
+_AS_IT_IS = frozenset({type(None), bool, int, float, str, tuple, list, dict})
+
+
 def _write_plain(config: pytest.Config, report: pytest.TestReport) -> dict[str, Any]:
     if type(report) is not pytest.TestReport:
         return _write_by_hook(config, report)
-    data = report._to_json()
+    data = _shallow_copy(report) or report._to_json()
     data["$report_type"] = "TestReport"
     return data
+
+
+def _shallow_copy(report: pytest.TestReport) -> dict[str, Any] | None:
+    """What _to_json makes of a report without anything to convert: of nearly all."""
+    data = report.__dict__.copy()
+    node_id = data.pop("_id", None)  # pytest 9.2
+    if node_id is not None:
+        data["nodeid"] = str(node_id)
+    for value in data.values():
+        if type(value) not in _AS_IT_IS:
+            return None
+    return None if "result" in data else data
 
 
 def report_writer(config: pytest.Config) -> ReportWriter:
@@ -117,7 +147,7 @@ def outcome_settler(config: pytest.Config) -> Callable[[pytest.Config, pytest.Te
         pass
 
     def calls(config: pytest.Config, report: pytest.TestReport) -> None:
-        if report.when == "call":
+        if report.when == "call" and config.stash[failed_subtests_key]:
             config.hook.pytest_report_teststatus(report=report, config=config)
 
     def all_phases(config: pytest.Config, report: pytest.TestReport) -> None:
@@ -136,7 +166,9 @@ def _read_plain(config: pytest.Config, data: dict[str, Any]) -> Any:
     if data.get("$report_type") != "TestReport":
         return _read_by_hook(config, data)
     del data["$report_type"]
-    return pytest.TestReport._from_json(data)
+    if _parse_node_id is not None:
+        data["nodeid"] = _parse_node_id(data["nodeid"])
+    return pytest.TestReport(**data) if data["longrepr"] is None else pytest.TestReport._from_json(data)
 
 
 def report_reader(config: pytest.Config) -> ReportReader:

@@ -18,12 +18,16 @@ import pytest
 from _pytest.config import ExitCode
 
 from phalanx import _engine, crash, launch, options
-from phalanx.garbage import RareCollections
+from phalanx.garbage import RareCollections, set_aside
 from phalanx.nodes import NodeManager, WorkerController
 from phalanx.serialize import report_reader, warning_from_data
 from phalanx.terminal import TerminalDistReporter, WorkerStatus
 
 LEFTOVER_GRACE_S = 0.5
+
+# From here on the collector's walks over their reports can be felt. Fewer tests leave it alone: they may be
+# a run inside of somebody else's process, whose objects are none of ours.
+MANY_TESTS = 2_000
 
 _DEFAULT_THRESHOLDS = gc.get_threshold()
 
@@ -165,6 +169,8 @@ class DSession:
                 self.engine.kill()
                 raise
             finally:
+                if len(self.ids) >= MANY_TESTS:
+                    set_aside()  # their reports
                 rare_collections.end()
         if self._interrupted:
             raise KeyboardInterrupt

@@ -509,6 +509,9 @@ static PyObject *decode_dict(struct decoder *d, size_t size)
     PyObject *dict = PyDict_New();
     for (size_t i = 0; dict && i < size; i++) {
         PyObject *key = decode(d);
+        /* The attributes of reports: one string for all of them, and lookups by identity. */
+        if (key && PyUnicode_CheckExact(key))
+            PyUnicode_InternInPlace(&key);
         PyObject *value = key ? decode(d) : NULL;
         int status = -1;
         if (value) {

@@ -218,6 +218,34 @@ def test_open_writers_are_flushed_once(checked: Checked) -> None:
     assert checked.project.log("buffered bytes") == ["once"]
 
 
+def test_writers_of_a_large_run_are_flushed(project: Project) -> None:
+    """The controller of many tests takes what it holds out of the collector's sight: a file that nobody
+    closes, held by a cycle, is written all the same."""
+    project.write(
+        {
+            "conftest.py": """
+                def pytest_configure(config):
+                    if not hasattr(config, "workerinput"):
+                        config.kept_open = open("kept-open.txt", "w")
+
+                def pytest_sessionfinish(session):
+                    if not hasattr(session.config, "workerinput"):
+                        session.config.kept_open.write("written")
+            """,
+            "test_many.py": """
+                import pytest
+
+                @pytest.mark.parametrize("number", range(2_000))
+                def test_one(number):
+                    pass
+            """,
+        }
+    )
+    run = project.run("-n2")
+    assert run.counts == {"passed": 2_000}, str(run)
+    assert project.path.joinpath("kept-open.txt").read_text() == "written"
+
+
 def test_temporary_directory_of_the_conftest(checked: Checked) -> None:
     assert sorted(checked.project.log("at finish")) == ["gw0 True", "gw1 True"]
     (directory,) = checked.project.log("directory")
