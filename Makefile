@@ -18,10 +18,10 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(RUN) scripts/run_tests.py
 
-# LINT="ruff mypy": only these.
+# CHECKS="ruff mypy": only these.
 lint: $(TOOLS)/ready
 	scripts/install_packages.sh build lint
-	$(TOOLS)/bin/python scripts/lint.py $(LINT)
+	$(TOOLS)/bin/python scripts/lint.py $(CHECKS)
 
 # Rewrites what `make lint` would complain of, where a program can.
 format: $(TOOLS)/ready

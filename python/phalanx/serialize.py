@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 try:
-    from _pytest.nodeid import NodeId
+    from _pytest.nodeid import NodeId  # type: ignore[import-not-found, unused-ignore]
 
     # Each test sends several reports; they share the object, as in a sequential run.
     _parse_node_id: Any = functools.lru_cache(maxsize=1024)(NodeId.parse)
@@ -25,7 +25,9 @@ except ImportError:  # before pytest 9.2 a node id is a str
     _parse_node_id = None
 
 try:
-    from _pytest.subtests import failed_subtests_key
+    from _pytest.subtests import (  # type: ignore[import-not-found, unused-ignore]
+        failed_subtests_key,
+    )
 except ImportError:  # before pytest 9
     failed_subtests_key = None
 
@@ -168,7 +170,9 @@ def _read_plain(config: pytest.Config, data: dict[str, Any]) -> Any:
     del data["$report_type"]
     if _parse_node_id is not None:
         data["nodeid"] = _parse_node_id(data["nodeid"])
-    return pytest.TestReport(**data) if data["longrepr"] is None else pytest.TestReport._from_json(data)
+    if data["longrepr"] is None:
+        return pytest.TestReport(**data)
+    return pytest.TestReport._from_json(data)
 
 
 def report_reader(config: pytest.Config) -> ReportReader:

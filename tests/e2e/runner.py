@@ -266,9 +266,7 @@ class Project:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
             )
             options.update(popen)
-            process = subprocess.Popen(
-                [*command, *args], cwd=self.path, env=environment, **options
-            )
+            process = subprocess.Popen([*command, *args], cwd=self.path, env=environment, **options)
         return Running(process, mark, run)
 
     def run(self, *args: str, timeout: float = TIMEOUT_S, **options: Any) -> Run:

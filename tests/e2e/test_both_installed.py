@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
 from runner import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,9 +37,13 @@ def pip(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """phalanx's own wheel, built here, beside those of pytest and pytest-xdist."""
     path = tmp_path_factory.mktemp("wheels")
-    got = pip("download", "-q", "--only-binary=:all:", "-d", path, "pytest", "pytest-xdist", cwd=path)
+    got = pip(
+        "download", "-q", "--only-binary=:all:", "-d", path, "pytest", "pytest-xdist", cwd=path
+    )
     if got.returncode:
-        pytest.skip(f"pip cannot get pytest-xdist: {(got.stderr.strip().splitlines() or ['?'])[-1]}")
+        pytest.skip(
+            f"pip cannot get pytest-xdist: {(got.stderr.strip().splitlines() or ['?'])[-1]}"
+        )
     build = ("wheel", "-q", "--no-deps", "-w", path, f"-Cbuild-dir={path / 'build'}")
     made = pip(*build, "--no-build-isolation", ROOT, cwd=path)
     if made.returncode:

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
-
 from runner import Project
 
 MANY = """
@@ -106,7 +105,9 @@ def test_teardown_hook_of_a_subdirectory(project: Project) -> None:
 
 @pytest.mark.parametrize("number", ["-n1", "-n3"])
 def test_last_test_has_no_next(project: Project, number: str) -> None:
-    project.write({"conftest.py": SPY + TEARDOWN_HOOKS["plain"], "test_a.py": MANY, "test_b.py": MANY})
+    project.write(
+        {"conftest.py": SPY + TEARDOWN_HOOKS["plain"], "test_a.py": MANY, "test_b.py": MANY}
+    )
     run = project.run(number)
     assert run.counts == {"passed": 40}, str(run)
     ends = Counter(entry[0] for entry in seen(project) if entry[3] is None)
@@ -129,7 +130,10 @@ def test_module_fixtures_are_torn_down_when_left(project: Project, dist: str) ->
                     yield
                     note("down")
             """,
-            **{f"test_{name}.py": "import pytest\n@pytest.mark.parametrize('n', range(8))\ndef test_n(n): pass\n" for name in "abcd"},
+            **{
+                f"test_{name}.py": "import pytest\n@pytest.mark.parametrize('n', range(8))\ndef test_n(n): pass\n"
+                for name in "abcd"
+            },
         }
     )
     run = project.run("-n2", f"--dist={dist}")
@@ -173,7 +177,9 @@ def test_none_waits_behind_a_long_test(project: Project) -> None:
         assert run.counts == {"passed": 40}, str(run)
 
 
-@pytest.mark.parametrize("kind", ["", "@pytest.hookimpl(wrapper=True)", "@pytest.hookimpl(tryfirst=True)"])
+@pytest.mark.parametrize(
+    "kind", ["", "@pytest.hookimpl(wrapper=True)", "@pytest.hookimpl(tryfirst=True)"]
+)
 def test_protocol_that_wants_the_next_item(project: Project, kind: str) -> None:
     body = "return (yield)" if "wrapper" in kind else "return None"
     project.write(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from expected import DIST_MODES
 from runner import Project, Run, Running, marked_processes, wait_gone, wait_until
 
@@ -33,9 +32,15 @@ def note(text, name="log"):
 # What kills → the code, and what the report must say.
 DEATHS = {
     "abort": ("os.abort()", "killed by signal 6 (SIGABRT"),
-    "segv": ("os.kill(os.getpid(), signal.SIGSEGV); time.sleep(30)", "killed by signal 11 (SIGSEGV"),
+    "segv": (
+        "os.kill(os.getpid(), signal.SIGSEGV); time.sleep(30)",
+        "killed by signal 11 (SIGSEGV",
+    ),
     "kill": ("os.kill(os.getpid(), signal.SIGKILL); time.sleep(30)", "killed by signal 9 (SIGKILL"),
-    "term": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)", "killed by signal 15 (SIGTERM"),
+    "term": (
+        "os.kill(os.getpid(), signal.SIGTERM); time.sleep(30)",
+        "killed by signal 15 (SIGTERM",
+    ),
     "exit0": ("os._exit(0)", "exited with status 0"),
     "exit3": ("os._exit(3)", "exited with status 3"),
     "thread": (
@@ -60,7 +65,9 @@ def dying_module() -> str:
     return "\n".join(lines) + "\n"
 
 
-PHASES_MODULE = NOTE + """
+PHASES_MODULE = (
+    NOTE
+    + """
 @pytest.fixture
 def setup_dies():
     print("words in setup")
@@ -77,8 +84,11 @@ def test_between(): note("between")
 def test_teardown(teardown_dies): note("teardown")
 def test_last(): note("last")
 """
+)
 
-ORDINARY_MODULE = NOTE + """
+ORDINARY_MODULE = (
+    NOTE
+    + """
 @pytest.mark.parametrize("number", range(10))
 def test_ordinary(number): note(f"ordinary{number}")
 
@@ -87,6 +97,7 @@ class TestGroup:
     def test_a(self): note("a")
     def test_b(self): note("b")
 """
+)
 
 DYING = {
     "test_dying.py": dying_module(),
@@ -168,7 +179,7 @@ def test_cause_is_named(died: Died) -> None:
 def test_python_traceback(died: Died, name: str, error: str) -> None:
     text, _ = crash_of(died.run, f"test_dying.py::TestDying::test_{name}")
     assert f"Fatal Python error: {error}" in text
-    assert f"test_dying.py\", line" in text and f"in test_{name}" in text
+    assert 'test_dying.py", line' in text and f"in test_{name}" in text
 
 
 def test_phase_is_named(died: Died) -> None:
@@ -181,7 +192,9 @@ def test_phase_is_named(died: Died) -> None:
 
 
 def test_node_down_line(died: Died) -> None:
-    assert died.run.has_line(r"\[gw\d+\] node down: Not properly terminated: killed by signal 9 \(SIGKILL\)")
+    assert died.run.has_line(
+        r"\[gw\d+\] node down: Not properly terminated: killed by signal 9 \(SIGKILL\)"
+    )
 
 
 def test_junit_has_every_test(died: Died) -> None:
@@ -190,27 +203,37 @@ def test_junit_has_every_test(died: Died) -> None:
     assert set(names) == set(wanted)
 
 
-@pytest.mark.parametrize("options", [("-s",), ("--capture=sys",), ("-p", "no:faulthandler")], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", [("-s",), ("--capture=sys",), ("-p", "no:faulthandler")], ids=" ".join
+)
 def test_crash_without_captured_text(project: Project, options: tuple[str, ...]) -> None:
     project.write({"test_a.py": NOTE + "def test_a(): os.abort()\ndef test_b(): note('b')\n"})
     run = project.run("-n1", *options)
-    assert run.outcomes == {"test_a.py::test_a": ["failed"], "test_a.py::test_b": ["passed"]}, str(run)
+    assert run.outcomes == {"test_a.py::test_a": ["failed"], "test_a.py::test_b": ["passed"]}, str(
+        run
+    )
     assert "killed by signal 6" in crash_of(run, "test_a.py::test_a")[0]
 
 
-FIVE = NOTE + """
+FIVE = (
+    NOTE
+    + """
 @pytest.mark.parametrize("number", range(5))
 def test_many(number):
     note(str(number))
     if number in {dying}:
         os._exit(1)
 """
+)
 
 
 def test_no_replacement_allowed(project: Project) -> None:
     project.write({"test_a.py": FIVE.format(dying=[1])})
     run = project.run("-n1", "--max-worker-restart=0")
-    assert run.outcomes == {"test_a.py::test_many[0]": ["passed"], "test_a.py::test_many[1]": ["failed"]}
+    assert run.outcomes == {
+        "test_a.py::test_many[0]": ["passed"],
+        "test_a.py::test_many[1]": ["failed"],
+    }
     assert project.log() == ["0", "1"]
     assert run.code == 1
     assert run.has_line("worker gw0 crashed and worker restarting disabled")
@@ -266,7 +289,10 @@ def test_b(thing): note("b")
         }
     )
     run = project.run("-n1")
-    assert run.outcomes == {"test_a.py::test_a": ["passed"], "test_a.py::test_b": ["failed", "passed"]}, str(run)
+    assert run.outcomes == {
+        "test_a.py::test_a": ["passed"],
+        "test_a.py::test_b": ["failed", "passed"],
+    }, str(run)
     assert "in its teardown phase" in crash_of(run, "test_a.py::test_b")[0]
     assert run.code == 1
 
@@ -298,7 +324,12 @@ def test_exit_status_zero_is_not_success(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("child", "text"),
-    [("return", "returned from the test"), ("raise ValueError", ""), ("sys.exit(0)", ""), ("pytest.skip()", "")],
+    [
+        ("return", "returned from the test"),
+        ("raise ValueError", ""),
+        ("sys.exit(0)", ""),
+        ("pytest.skip()", ""),
+    ],
 )
 @pytest.mark.parametrize("number", ["-n1", "-n3"])
 def test_child_returns_into_the_run(project: Project, child: str, text: str, number: str) -> None:
@@ -328,8 +359,10 @@ def test_many(number): note(str(number))
     ends = [f"session torn down in {worker}" for worker in run.workers]
     assert sorted(project.log()) == sorted(["fork", *map(str, range(10)), *ends])
     assert run.code == 0 and "Traceback" not in run.err
-    everything = run.out + run.err + "".join(
-        section for report in run.reports for _, section in report["sections"]
+    everything = (
+        run.out
+        + run.err
+        + "".join(section for report in run.reports for _, section in report["sections"])
     )
     if text:
         assert everything.count(text) == 1, str(run)
@@ -338,7 +371,9 @@ def test_many(number): note(str(number))
 
 # ---- zygote and guard ----
 
-MANY = NOTE + """
+MANY = (
+    NOTE
+    + """
 @pytest.mark.parametrize("number", range(30))
 def test_many(number):
     note(str(number))
@@ -348,6 +383,7 @@ def test_many(number):
     if number == {dying}:
         os._exit(1)
 """
+)
 KILL_ZYGOTE = "os.kill(os.getppid(), 9)"
 KILL_GUARD = (
     "os.kill(int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1]), 9)"
@@ -388,7 +424,9 @@ def test_guard_dies_then_a_worker(project: Project) -> None:
 
 # ---- the controller dies ----
 
-WITH_CHILDREN = NOTE + """
+WITH_CHILDREN = (
+    NOTE
+    + """
 @pytest.mark.parametrize("number", range(4))
 def test_many(number):
     subprocess.Popen(["sleep", "300"])
@@ -397,6 +435,7 @@ def test_many(number):
     note(str(number))
     time.sleep(300)
 """
+)
 
 
 @pytest.mark.parametrize("round", range(10))
@@ -418,7 +457,9 @@ def test_controller_is_killed(project: Project, round: int) -> None:
 
 # ---- Ctrl-C ----
 
-SLEEPING = NOTE + """
+SLEEPING = (
+    NOTE
+    + """
 @pytest.fixture(scope="module", autouse=True)
 def module():
     yield
@@ -434,6 +475,7 @@ def test_many(number, thing):
     note("started")
     time.sleep(60)
 """
+)
 
 
 def started(project: Project, count: int) -> None:
@@ -454,7 +496,9 @@ def test_interrupt(project: Project, dist: str) -> None:
 
 
 def test_interrupt_reports_what_ended(project: Project) -> None:
-    project.write({"test_a.py": SLEEPING, "test_b.py": "def test_quick(): pass\ndef test_quick2(): pass\n"})
+    project.write(
+        {"test_a.py": SLEEPING, "test_b.py": "def test_quick(): pass\ndef test_quick2(): pass\n"}
+    )
     running = project.start("-n4")
     started(project, 4)
     wait_until(lambda: running.output().count(".") >= 1, "progress", 10)
@@ -503,7 +547,9 @@ def test_interrupt_twice_quickly(project: Project) -> None:
 
 
 def test_interrupt_during_collection(project: Project) -> None:
-    project.write({"test_a.py": NOTE + "note('started')\ntime.sleep(60)\ndef test_a(): note('ran')\n"})
+    project.write(
+        {"test_a.py": NOTE + "note('started')\ntime.sleep(60)\ndef test_a(): note('ran')\n"}
+    )
     running = project.start("-n2")
     started(project, 1)
     os.kill(running.pid, signal.SIGINT)
@@ -525,7 +571,12 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         self.running: Running = project.start(
-            *args, stdin=slave, stdout=slave, stderr=slave, start_new_session=False, preexec_fn=take_terminal
+            *args,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=False,
+            preexec_fn=take_terminal,
         )
         os.close(slave)
         self.text = ""

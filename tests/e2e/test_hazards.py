@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from runner import Project, Run
 
 NUMBERS = range(40)
@@ -47,7 +46,11 @@ def test_output_is_not_mixed(busy: Run) -> None:
         }
 
 
-@pytest.mark.parametrize("options", [("-s",), ("--capture=sys",), ("--capture=tee-sys",), ("--capture=no",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    [("-s",), ("--capture=sys",), ("--capture=tee-sys",), ("--capture=no",)],
+    ids=" ".join,
+)
 def test_other_captures(project: Project, options: tuple[str, ...]) -> None:
     project.write(
         {
@@ -262,7 +265,9 @@ def test_tmp_path(checked: Checked) -> None:
 
 def test_default_basetemp(project: Project, tmp_path: Path) -> None:
     project.write(
-        {"test_a.py": "def test_a(tmp_path, worker_id): assert tmp_path.parent.name == f'popen-{worker_id}'\n"}
+        {
+            "test_a.py": "def test_a(tmp_path, worker_id): assert tmp_path.parent.name == f'popen-{worker_id}'\n"
+        }
     )
     temp = tmp_path / "temp"
     temp.mkdir()
@@ -315,7 +320,10 @@ def draws(project: Project) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.parametrize("seeding", ["random.seed(42)", "random.seed(a=42)", "random.setstate(random.Random(42).getstate())"])
+@pytest.mark.parametrize(
+    "seeding",
+    ["random.seed(42)", "random.seed(a=42)", "random.setstate(random.Random(42).getstate())"],
+)
 def test_seeded_generator_is_the_same_in_each_worker(project: Project, seeding: str) -> None:
     import random
 
@@ -338,7 +346,10 @@ def test_seed_without_a_value_differs(project: Project) -> None:
 def test_numpy(project: Project) -> None:
     pytest.importorskip("numpy")
     project.write(
-        {"test_a.py": SEEDED["test_a.py"].replace("random.random()", "numpy.random.random()"), "conftest.py": "import numpy\n"}
+        {
+            "test_a.py": SEEDED["test_a.py"].replace("random.random()", "numpy.random.random()"),
+            "conftest.py": "import numpy\n",
+        }
     )
     project.write({"test_a.py": "import numpy\n" + (project.path / "test_a.py").read_text()})
     assert project.run("-n2").counts == {"passed": 4}
@@ -495,7 +506,12 @@ def test_pytest_in_a_thread(project: Project) -> None:
     from runner import clean_environment
 
     done = subprocess.run(
-        [sys.executable, "start.py"], cwd=project.path, capture_output=True, text=True, timeout=90, env=clean_environment()
+        [sys.executable, "start.py"],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        env=clean_environment(),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(re.findall("2 passed", done.stdout)) == 2

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from runner import Project, Run
 
 TELLING = {
@@ -76,7 +75,11 @@ TELLING = {
 
 
 def told(run: Run) -> list[dict[str, Any]]:
-    found = [json.loads(dict(r["properties"])["told"]) for r in run.reports if r["when"] == "call" and r["properties"]]
+    found = [
+        json.loads(dict(r["properties"])["told"])
+        for r in run.reports
+        if r["when"] == "call" and r["properties"]
+    ]
     assert len(found) == 8, str(run)
     return found
 
@@ -116,7 +119,9 @@ def test_count_and_run_uid(parallel: Run) -> None:
     assert len(uids) == 1
     for t in told(parallel):
         assert t["environ"]["PYTEST_XDIST_WORKER_COUNT"] == "2"
-        assert t["environ"]["PYTEST_XDIST_TESTRUNUID"] == t["input"]["testrunuid"] == t["testrun_uid"]
+        assert (
+            t["environ"]["PYTEST_XDIST_TESTRUNUID"] == t["input"]["testrunuid"] == t["testrun_uid"]
+        )
         assert t["input"]["workercount"] == 2
 
 
@@ -318,7 +323,9 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(project: Project, case: str) -> None:
     conftest, sentence = REFUSED[case]
-    project.write({"conftest.py": conftest, "test_a.py": "def test_a(): open('log', 'a').write('ran\\n')\n"})
+    project.write(
+        {"conftest.py": conftest, "test_a.py": "def test_a(): open('log', 'a').write('ran\\n')\n"}
+    )
     run = project.run("-n2")
     assert run.code == 4, str(run)
     assert project.log() == []
@@ -349,6 +356,11 @@ FINE = {
 
 @pytest.mark.parametrize("case", FINE)
 def test_not_refused(project: Project, case: str) -> None:
-    project.write({"conftest.py": FINE[case], "test_a.py": "def test_a(worker_id): assert worker_id[:2] == 'gw'\n"})
+    project.write(
+        {
+            "conftest.py": FINE[case],
+            "test_a.py": "def test_a(worker_id): assert worker_id[:2] == 'gw'\n",
+        }
+    )
     run = project.run("-n2")
     assert run.code == 0 and run.counts == {"passed": 1}, str(run)

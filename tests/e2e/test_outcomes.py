@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache
 
 import pytest
-
 from expected import MODES, SUITES, Suite
 from runner import Project, Run
 
@@ -32,7 +31,7 @@ def cases() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def run_suite(new_project: Callable[..., Project]) -> Iterator[Callable[[str, str], Run]]:
-    @lru_cache(maxsize=None)
+    @cache
     def project_of(name: str) -> Project:
         return new_project(SUITES[name].files)
 
@@ -60,7 +59,9 @@ def run_suite(new_project: Callable[..., Project]) -> Iterator[Callable[[str, st
 def test_suite(run_suite: Callable[[str, str], Run], name: str, mode: str) -> None:
     suite = SUITES[name]
     run = run_suite(name, mode)
-    assert run.outcomes == {n: sorted(words.split()) for n, words in suite.outcomes.items()}, str(run)
+    assert run.outcomes == {n: sorted(words.split()) for n, words in suite.outcomes.items()}, str(
+        run
+    )
     assert run.code == suite.code, str(run)
     assert run.collect_reports == sorted(suite.collect), str(run)
     check_counts(run, suite)
@@ -127,7 +128,9 @@ def test_platform_line_above_a_failure(run_suite: Callable[[str, str], Run]) -> 
     lines = run.lines
     for number, line in enumerate(lines):
         if line.strip("_ ") == "test_fail":
-            assert lines[number + 1].startswith(("[gw0] linux -- Python 3.", "[gw1] linux -- Python 3."))
+            assert lines[number + 1].startswith(
+                ("[gw0] linux -- Python 3.", "[gw1] linux -- Python 3.")
+            )
             break
     else:
         pytest.fail(str(run))

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 
 import pytest
-
 from expected import SUITES
 from runner import Project, Run
 
@@ -36,10 +35,16 @@ ROUGH = {
     ),
     "kills its group": ("os.killpg(0, 9); time.sleep(30)", {"failed"}),
     "raises SIGINT": ("os.kill(os.getpid(), signal.SIGINT); time.sleep(30)", {"interrupted"}),
-    "ignores signals": ("signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_IGN)", {"passed"}),
+    "ignores signals": (
+        "signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        {"passed"},
+    ),
     "clears the environment": ("os.environ.clear()", {"passed"}),
     "goes elsewhere": ("os.chdir('/')", {"passed"}),
-    "has few descriptors": ("resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))", {"passed", "failed"}),
+    "has few descriptors": (
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))",
+        {"passed", "failed"},
+    ),
     "reads where nothing is": ("import ctypes; ctypes.string_at(0)", {"failed"}),
     "never returns from a call": ("def f(): f()\n    f()", {"failed"}),
     "mocks time": (
@@ -47,7 +52,10 @@ ROUGH = {
         {"passed"},
     ),
     "replaces the streams": ("sys.stdout = sys.stderr = None", {"passed"}),
-    "forks a child that goes on": ("if os.fork() == 0:\n        time.sleep(60); os._exit(0)", {"passed"}),
+    "forks a child that goes on": (
+        "if os.fork() == 0:\n        time.sleep(60); os._exit(0)",
+        {"passed"},
+    ),
     "forks a child and dies": (
         "if os.fork() == 0:\n        time.sleep(60); os._exit(0)\n    os._exit(3)",
         {"failed"},
@@ -81,14 +89,20 @@ def test_rough(project: Project, case: str) -> None:
     }, str(run)
     rough = set(run.outcomes.pop("test_a.py::test_rough"))
     assert rough & ends, str(run)
-    failures = [nodeid for nodeid, words in run.outcomes.items() if "failed" in words or "error" in words]
+    failures = [
+        nodeid for nodeid, words in run.outcomes.items() if "failed" in words or "error" in words
+    ]
     # What the rough test did to its worker may hit the one that comes next there; never more.
     assert len(set(failures) - {"test_a.py::test_rough"}) <= 1, str(run)
     assert run.code == (1 if failures else 0), str(run)
 
 
 def test_many_tests(project: Project) -> None:
-    project.write({"test_a.py": "import pytest\n@pytest.mark.parametrize('n', range(2000))\ndef test_n(n): assert n % 100\n"})
+    project.write(
+        {
+            "test_a.py": "import pytest\n@pytest.mark.parametrize('n', range(2000))\ndef test_n(n): assert n % 100\n"
+        }
+    )
     run = project.run("-n4", "-q", "--tb=no")
     assert run.counts == {"passed": 1980, "failed": 20}
     assert len(run.outcomes) == 2000 and run.code == 1
@@ -148,7 +162,10 @@ COMMAND_LINES = {
     "plugin by name": (("-p", "xdist", "-n2"), {}),
     "no autoload": (("-p", "xdist.plugin", "-n2"), {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
     "no autoload, by name": (("-p", "xdist", "-n2"), {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}),
-    "no autoload, from the environment": (("-n2",), {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}),
+    "no autoload, from the environment": (
+        ("-n2",),
+        {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"},
+    ),
     "import mode": (("--import-mode=importlib", "-n2"), {}),
     "other configuration": (("-c", "other.ini"), {}),
     "assertions as they are": (("--assert=plain", "-n2"), {}),
@@ -195,7 +212,9 @@ def test_without_the_plugin(green: Project) -> None:
     assert green.run("-p", "no:xdist", "-n2").code == 4
 
 
-@pytest.mark.parametrize("option", ["--version", "--help", "--fixtures", "--markers", "--cache-show"])
+@pytest.mark.parametrize(
+    "option", ["--version", "--help", "--fixtures", "--markers", "--cache-show"]
+)
 def test_questions_start_no_workers(green: Project, option: str) -> None:
     run = green.run("-n2", option)
     assert run.code == 0 and "workers [" not in run.out, str(run)
@@ -203,27 +222,47 @@ def test_questions_start_no_workers(green: Project, option: str) -> None:
 
 def test_options_are_in_the_help(green: Project) -> None:
     text = green.run("--help").out
-    for option in ("--numprocesses", "--dist", "--tx", "--maxprocesses", "--max-worker-restart", "--testrunuid", "-d "):
+    for option in (
+        "--numprocesses",
+        "--dist",
+        "--tx",
+        "--maxprocesses",
+        "--max-worker-restart",
+        "--testrunuid",
+        "-d ",
+    ):
         assert option in text
 
 
 def test_stepwise(project: Project) -> None:
     """Stops at the first failure, as sequentially, or refuses."""
-    project.write({"test_a.py": "import pytest\n@pytest.mark.parametrize('n', range(60))\ndef test_n(n):\n    assert n\n"})
+    project.write(
+        {
+            "test_a.py": "import pytest\n@pytest.mark.parametrize('n', range(60))\ndef test_n(n):\n    assert n\n"
+        }
+    )
     run = project.run("-n2", "--stepwise")
     assert run.code in (1, 2, 4), str(run)
     assert len(run.outcomes) < 60
 
 
 def test_relative_basetemp(project: Project) -> None:
-    project.write({"test_a.py": "def test_a(tmp_path, worker_id): (tmp_path / worker_id).touch()\n"})
+    project.write(
+        {"test_a.py": "def test_a(tmp_path, worker_id): (tmp_path / worker_id).touch()\n"}
+    )
     run = project.run("-n2", "--basetemp=sub", basetemp=False)
     assert run.counts == {"passed": 1}, str(run)
     assert len(list((project.path / "sub").glob("popen-gw*/test_a0/gw*"))) == 1
 
 
 def test_started_in_a_subdirectory(project: Project) -> None:
-    project.write({"pytest.ini": "[pytest]\n", "sub/inner/test_a.py": "def test_a(): pass\n", "test_b.py": "def test_b(): pass\n"})
+    project.write(
+        {
+            "pytest.ini": "[pytest]\n",
+            "sub/inner/test_a.py": "def test_a(): pass\n",
+            "test_b.py": "def test_b(): pass\n",
+        }
+    )
     here = project.path
     project.path = here / "sub"
     run = project.run("-n2")

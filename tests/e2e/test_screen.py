@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 
 import pytest
-
 from expected import SUITES
 from runner import Project, Run
 
@@ -186,7 +185,11 @@ def test_last_failed(project: Project) -> None:
     )
     failing = {
         nodeid: ["failed"]
-        for nodeid in ("test_a.py::test_many[1]", "test_a.py::test_many[4]", "test_a.py::test_group")
+        for nodeid in (
+            "test_a.py::test_many[1]",
+            "test_a.py::test_many[4]",
+            "test_a.py::test_group",
+        )
     }
     assert project.run("-n2", "--dist=loadgroup").counts == {"failed": 3, "passed": 4}
     assert project.run("-n2", "--lf").outcomes == failing
@@ -235,9 +238,7 @@ def test_missing_path(mixed: Project) -> None:
 
 
 def test_missing_test(mixed: Project) -> None:
-    sequential, parallel = (
-        mixed.run(*args, "test_a.py::test_nobody") for args in ((), ("-n2",))
-    )
+    sequential, parallel = (mixed.run(*args, "test_a.py::test_nobody") for args in ((), ("-n2",)))
     assert parallel.code == sequential.code == 4
     assert "not found: " in parallel.err + parallel.out, str(parallel)
 
@@ -252,7 +253,10 @@ def test_broken_conftest(project: Project) -> None:
 def test_broken_conftest_of_a_subdirectory(project: Project) -> None:
     """The controller never imports it: the zygote does, and tells."""
     project.write(
-        {"sub/conftest.py": "raise ValueError('broken conftest')", "sub/test_a.py": "def test_a(): pass"}
+        {
+            "sub/conftest.py": "raise ValueError('broken conftest')",
+            "sub/test_a.py": "def test_a(): pass",
+        }
     )
     sequential, parallel = project.run(), project.run("-n2")
     assert parallel.code == sequential.code
@@ -431,7 +435,9 @@ def test_internal_error_in_the_controller(project: Project) -> None:
     assert "RuntimeError: a hook is broken" in run.out + run.err
 
 
-@pytest.mark.parametrize("where", ["pytest_collection_modifyitems", "pytest_configure", "pytest_sessionstart"])
+@pytest.mark.parametrize(
+    "where", ["pytest_collection_modifyitems", "pytest_configure", "pytest_sessionstart"]
+)
 def test_internal_error_before_the_fork(project: Project, where: str) -> None:
     argument = "config" if where == "pytest_configure" else "session"
     project.write(SUITES["green"].files)

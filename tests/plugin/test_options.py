@@ -145,7 +145,8 @@ def test_specs(args: list[str], count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["ssh=host", "2*ssh=host//python=python3", "popen//python=python3.9", "socket=:8888", "*popen"]
+    "text",
+    ["ssh=host", "2*ssh=host//python=python3", "popen//python=python3.9", "socket=:8888", "*popen"],
 )
 def test_specs_of_other_machines_are_refused(text: str) -> None:
     config: Any = Config(f"--tx={text}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ def config_and_reports(pytester: pytest.Pytester) -> tuple[Any, list[pytest.Test
     items: list[Any] = pytester.getitems(SOURCE)
     reports = []
     for item in items:
-        arguments = getattr(item, "callspec", None)
-        call = pytest.CallInfo.from_call(lambda: item.obj(**arguments.params if arguments else {}), "call")
+        arguments = item.callspec.params if hasattr(item, "callspec") else {}
+        call = pytest.CallInfo.from_call(functools.partial(item.obj, **arguments), "call")
         reports.append(pytest.TestReport.from_item_and_call(item, call))
     return items[0].config, reports
 
@@ -59,7 +60,11 @@ def test_reader_gives_back_the_report(config_and_reports: Any) -> None:
         back = read(config, write(config, report))
         assert type(back) is pytest.TestReport
         assert back.nodeid == report.nodeid
-        assert (back.outcome, back.when, back.location) == (report.outcome, report.when, report.location)
+        assert (back.outcome, back.when, back.location) == (
+            report.outcome,
+            report.when,
+            report.location,
+        )
         assert str(back.longrepr) == str(report.longrepr)
         assert back.keywords == report.keywords
         assert back.duration == report.duration

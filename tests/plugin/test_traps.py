@@ -25,7 +25,9 @@ def refuse(reason: str) -> Any:
 @pytest.fixture
 def given() -> identity.WorkerInput:
     return identity.WorkerInput(
-        {"workerid": "gw0", "workercount": 2, "own": "a"}, {"workerid", "own"}, identity.Trap(refuse)
+        {"workerid": "gw0", "workercount": 2, "own": "a"},
+        {"workerid", "own"},
+        identity.Trap(refuse),
     )
 
 
@@ -58,7 +60,9 @@ def given() -> identity.WorkerInput:
     ],
 )
 def test_reads_are_trapped(given: identity.WorkerInput, read: Any) -> None:
-    with pytest.raises(Refused, match=r"test_traps\.py:\d+ reads workerinput\[|reads workerinput\["):
+    with pytest.raises(
+        Refused, match=r"test_traps\.py:\d+ reads workerinput\[|reads workerinput\["
+    ):
         read(given)
 
 

@@ -124,7 +124,7 @@ def test_a_cut_value_is_a_value_error(value):
         *("x" * n for n in (31, 32, 255, 256, 65535, 65536)),
         *(b"\xff" * n for n in (0, 255, 256, 65535, 65536)),
         *([None] * n for n in (15, 16, 65535, 65536)),
-        *({i: None for i in range(n)} for n in (15, 16, 65535, 65536)),
+        *(dict.fromkeys(range(n)) for n in (15, 16, 65535, 65536)),
         (), ((),), set(), frozenset(), {frozenset({(1, 2)})}, [[], {}, ()],
         {None: 1, (1, (2,)): 2, b"k": 3, 1.5: 4, frozenset({1}): 5, True: 6, "\ud800": 7, 1j: 8},
         dict(zip("zyxabc", range(6))),
