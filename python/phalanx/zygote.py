@@ -16,13 +16,19 @@ is_configuring = False
 
 
 def _preload() -> None:
-    """Imports what every pytest process imports, while the controller is still busy configuring."""
+    """Imports what every pytest process imports, while the controller is still busy configuring. None of
+    it is garbage, and no later collection need walk it."""
+    is_collecting = gc.isenabled()
+    gc.disable()
     from _pytest.config import default_plugins
 
     for name in default_plugins:
         importlib.import_module(f"_pytest.{name}")
     for name in ("phalanx.worker", "_pytest.assertion.rewrite"):
         importlib.import_module(name)
+    gc.freeze()
+    if is_collecting:
+        gc.enable()
 
 
 def main(channel: int) -> NoReturn:
