@@ -8,7 +8,7 @@ SOURCES := $(shell find src python cli -name __pycache__ -prune -o -type f -prin
            meson.build meson.options pyproject.toml README.md
 export PYTHON
 
-.PHONY: demo test lint format asan fuzz matrix bench wheel test-wheel clean
+.PHONY: demo test lint format asan storm fuzz matrix bench wheel test-wheel clean
 
 # The suites of demo/, one after the other and on four workers.
 demo: $(VENV)/installed
@@ -32,6 +32,10 @@ format: $(TOOLS)/ready
 # The extension inside Python, and the C tests, under AddressSanitizer and UndefinedBehaviorSanitizer.
 asan: $(VENV)/ready
 	scripts/test_asan.sh
+
+# Processes of small runs are killed and stopped at random. STORM="--runs 10000".
+storm: $(VENV)/installed
+	$(RUN) tests/storm/storm.py $(STORM)
 
 # FUZZ_SECONDS=60 for each target of tests/fuzz.
 fuzz: $(VENV)/ready

@@ -37,8 +37,7 @@ PROJECTS = (
             ("tests",), ("jinja2==3.1.6", "trio")),
     Project("click", "8.5.1", "command lines: functions with an isolated runner; without its stress tests",
             ("tests", "--ignore=tests/test_stream_lifecycle.py"), ("click==8.5.1",)),
-    Project("networkx", "3.6.1", "graph algorithms: long computations of uneven length",
-            ("networkx/algorithms/isomorphism",)),
+    Project("more-itertools", "11.2.1", "unittest classes; computations of uneven length", ("tests",)),
 )  # fmt: skip
 
 

@@ -70,7 +70,9 @@ def crash_report(
     phase = PHASES.get(payload["phase"])
     during = f" in its {phase} phase" if phase else ""
     lines = [f"worker {worker!r} crashed while running {nodeid!r}"]
-    lines.append(f"{describe_down(payload)}{during}")
+    lines.append(f"{describe_status(payload['status'])}{during}")
+    if payload["text"]:
+        lines.append(payload["text"])
     out, err, faults = payload["last_words"]
     if faults.strip():
         lines += ["", trim_fault(faults)]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from _pytest.config import ExitCode
 
-from phalanx import _engine, crash, launch, options
+from phalanx import _engine, crash, junit, launch, options
 from phalanx.garbage import RareCollections, set_aside
 from phalanx.nodes import NodeManager, WorkerController
 from phalanx.serialize import report_reader, warning_from_data
@@ -49,6 +49,7 @@ _SHAPES: dict[str, Any] = {
     "stopped": dict,
     "warning": dict,
     "internal_error": str,
+    "xml_record": dict,
 }
 
 
@@ -69,30 +70,50 @@ class Scheduling:
 
 
 class Interrupts:
-    """Ctrl-C while tests run: the first one is noted, so that no event is lost half-way through a hook,
-    the second one is raised at once."""
+    """Ctrl-C, SIGTERM and SIGHUP while tests run: the first one is noted, so that no event is lost half-way
+    through a hook, the second one is raised at once. Ctrl-Z stops the whole run, and what continues this
+    process continues it."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: _engine.Controller) -> None:
         self.count = 0
-        self._earlier: Any = None
+        self._engine = engine
+        self.number = signal.SIGINT
+        self._earlier: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
-        # Only the main thread may, and only in place of Python's own handler: another one is somebody's.
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):
-            self._earlier = signal.signal(signal.SIGINT, self._on_signal)
+        # Only the main thread may, and only in place of Python's own handlers: another one is somebody's.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self._take(number, self._on_signal)
+            self._take(signal.SIGTSTP, self._on_suspend)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._earlier is not None:
-            signal.signal(signal.SIGINT, self._earlier)
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+
+    def exception(self) -> BaseException:
+        """What ends pytest's session: exit status 2, or that of a process which the signal killed."""
+        if self.number == signal.SIGINT:
+            return KeyboardInterrupt()
+        return pytest.exit.Exception(f"ended by {self.number.name}", 128 + self.number)
+
+    def _take(
+        self, number: signal.Signals, handler: Callable[[int, FrameType | None], None]
+    ) -> None:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            self._earlier[number] = signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
+        self.number = signal.Signals(number)
         if self.count > 1:
             raise KeyboardInterrupt
+
+    def _on_suspend(self, number: int, frame: FrameType | None) -> None:
+        self._engine.suspend()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._engine.resume()
 
 
 class DSession:
@@ -118,6 +139,7 @@ class DSession:
         self._over = False  # the zygote ended without a run
         self._stopping = False
         self._interrupted = False
+        self._terminated = False  # by SIGTERM or SIGHUP: nobody waits for anything
         self._pending_exception: BaseException | None = None
         self._internal_error = False
         self._failure: str | None = None
@@ -129,6 +151,7 @@ class DSession:
         self._figures: str | None = None
         self._collecting: str | None = None  # the file that the zygote imports
         self._worker_info: dict[str, Any] = {}
+        self._xml_records = junit.Records(config)
         self._config_warnings: set[Any] = set()
 
     # ---- hooks of pytest ----
@@ -161,19 +184,19 @@ class DSession:
         self._read_report = report_reader(self.config)
         rare_collections = RareCollections(_DEFAULT_THRESHOLDS)
         rare_collections.begin()
-        with Interrupts() as interrupts:
+        with Interrupts(self.engine) as interrupts:
             try:
                 while not self._is_over():
                     self._loop_once(interrupts)
             except KeyboardInterrupt:
                 self.engine.kill()
-                raise
+                raise interrupts.exception() from None
             finally:
                 if len(self.ids) >= MANY_TESTS:
                     set_aside()  # their reports
                 rare_collections.end()
         if self._interrupted:
-            raise KeyboardInterrupt
+            raise interrupts.exception()
         self._check_account()
         if self._pending_exception is not None:
             raise self._pending_exception
@@ -194,9 +217,12 @@ class DSession:
             return
         if self._forked:
             self._figures = engine.summary()
-        engine.end(LEFTOVER_GRACE_S)
-        self._leftovers = [payload for event, _, payload in engine.poll(0) if event == "leftover"]
-        engine.close()
+        if not self._terminated:
+            engine.end(LEFTOVER_GRACE_S)
+            self._leftovers = [
+                payload for event, _, payload in engine.poll(0) if event == "leftover"
+            ]
+        engine.close()  # without an end to wait for: whatever there is of the run is killed
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -247,6 +273,7 @@ class DSession:
                 self._stop()
         if interrupts.count and not self._interrupted:
             self._interrupted = True
+            self._terminated = interrupts.number != signal.SIGINT
             self._stopping = True
             self.engine.interrupt()
 
@@ -281,7 +308,7 @@ class DSession:
 
     def on_deselected(self, number: int, ids: list[str]) -> None:
         if self.terminal:
-            self.terminal._add_stats("deselected", ids)
+            self.terminal._add_stats("deselected", [_Deselected(nodeid) for nodeid in ids])
 
     def on_collect_report(self, number: int, data: dict[str, Any]) -> None:
         report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
@@ -421,6 +448,9 @@ class DSession:
         report.node = self.nodes[number]
         self.config.hook.pytest_runtest_logreport(report=report)
 
+    def on_xml_record(self, number: int, data: dict[str, Any]) -> None:
+        self._xml_records.add(self.nodes[number], data)
+
     def on_internal_error(self, number: int, text: str) -> None:
         """pytest_internalerror takes exceptions, which cannot cross: the text is raised here anew."""
         self._internal_error = True
@@ -527,6 +557,14 @@ class DSession:
             rest = [self.ids[test] for test in self.engine.tests_in_state("not_run")]
             message = f"{len(rest)} not run, as no worker was left: {_some(rest)}"
             self._fail(message)
+
+
+class _Deselected:
+    """Stands for an item that the zygote has left out, where plugins go through the terminal's statistics."""
+
+    def __init__(self, nodeid: str) -> None:
+        self.nodeid = nodeid
+        self.name = nodeid.rpartition("::")[2]
 
 
 class _Text:

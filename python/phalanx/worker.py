@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from phalanx import _engine, forking, garbage, identity, nodes, resources
+from phalanx import _engine, forking, garbage, identity, junit, nodes, resources
 from phalanx.serialize import outcome_settler, report_writer, warning_to_data
 
 ITEMS_PER_MESSAGE = 500
@@ -173,6 +173,7 @@ class WorkerInteractor:
         self._to_data = report_writer(self.config)
         self._settle_outcome = outcome_settler(self.config)
         _silence_terminal(self.config)
+        junit.install(self.config, self._tell_xml)
 
     def _run_tests(self, session: pytest.Session) -> None:
         worker = self.worker
@@ -310,6 +311,9 @@ class WorkerInteractor:
                 report.location,
             )
         self._enter(_phase_after(report))
+
+    def _tell_xml(self, record: dict[str, Any]) -> None:
+        self.send(_engine.MSG_XML_RECORD, record)
 
     def _warn_of_loss(self, what: str, nodeid: str, location: Any) -> None:
         text = f"{what} cannot cross to the controller and arrive as their repr"

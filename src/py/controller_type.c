@@ -400,6 +400,8 @@ static PyObject *poll_method(PyObject *self, PyObject *args)
 SIMPLE(stop)
 SIMPLE(interrupt)
 SIMPLE(kill)
+SIMPLE(suspend)
+SIMPLE(resume)
 
 static PyObject *active(PyObject *self, PyObject *unused)
 {
@@ -507,6 +509,8 @@ static PyMethodDef methods[] = {
     {"interrupt", interrupt_method, METH_NOARGS,
      "interrupt()\n\nstop, and SIGINT to every worker's group."},
     {"kill", kill_method, METH_NOARGS, "kill()\n\nstop, and SIGKILL to every worker's group."},
+    {"suspend", suspend_method, METH_NOARGS, "suspend()\n\nSIGSTOP to every group of the run."},
+    {"resume", resume_method, METH_NOARGS, "resume()\n\nSIGCONT to every group of the run."},
     {"end", end, METH_VARARGS, "end(grace)\n\nThe orderly end; `leftover` events follow."},
     {"account", account, METH_NOARGS,
      "account() -> {ended, crashed, unaccounted, not_run}\n\nWhat became of every test."},

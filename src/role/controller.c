@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/oom.h"
 #include "os/pidfd.h"
 #include "os/shm.h"
 #include "os/spawn.h"
@@ -117,6 +118,7 @@ int phx_controller_open(struct phx_controller **out_controller,
         return -ENOMEM;
     phx_log_role("controller");
     c->exit_patience = options->exit_patience > 0 ? options->exit_patience : EXIT_PATIENCE;
+    c->oom_kills = phx_oom_kills("");
     c->queue_fd = -1;
     c->guard.fd = -1;
     c->guard_watch.pidfd = -1;
@@ -378,12 +380,12 @@ uint32_t phx_controller_active(const struct phx_controller *c)
 
 /* ---- stopping ---- */
 
-static void kill_workers(struct phx_controller *c)
+static void signal_workers(struct phx_controller *c, int signal_number)
 {
     for (uint32_t i = 0; i < c->members_max; i++) {
         struct phx_member *member = c->members[i];
         if (member && member->state == PHX_MEMBER_UP)
-            phx_watch_signal(&member->watch, SIGKILL, 1);
+            phx_watch_signal(&member->watch, signal_number, 1);
     }
 }
 
@@ -427,7 +429,19 @@ void phx_controller_kill(struct phx_controller *c)
     phx_controller_stop(c);
     signal_zygote(c, SIGKILL);
     c->interrupt_at = 0;
-    kill_workers(c);
+    signal_workers(c, SIGKILL);
+}
+
+void phx_controller_suspend(struct phx_controller *c)
+{
+    signal_zygote(c, SIGSTOP);
+    signal_workers(c, SIGSTOP);
+}
+
+void phx_controller_resume(struct phx_controller *c)
+{
+    signal_zygote(c, SIGCONT);
+    signal_workers(c, SIGCONT);
 }
 
 /* Runs the loop until *flag is set or `patience` is over; events stay for phx_controller_next. */

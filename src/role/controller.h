@@ -111,6 +111,10 @@ void phx_controller_interrupt(struct phx_controller *controller);
 /* SIGKILL to every worker's group and to the zygote. */
 void phx_controller_kill(struct phx_controller *controller);
 
+/* SIGSTOP and SIGCONT to the zygote and every worker's group, around the controller's own stop. */
+void phx_controller_suspend(struct phx_controller *controller);
+void phx_controller_resume(struct phx_controller *controller);
+
 /* The orderly end: the zygote leaves, the guard ends what is left in the workers' groups after
  * `grace` and tells (LEFTOVER events come from phx_controller_next afterwards). Blocks for at most
  * about 2 × grace. No worker is active any more. */

@@ -11,8 +11,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/log.h"
+#include "os/oom.h"
 #include "role/controller_impl.h"
 #include "wire/msg.h"
 
@@ -99,6 +101,9 @@ int phx_controller_has_deadlines(const struct phx_controller *c)
 
 /* ---- helpers ---- */
 
+static const char out_of_memory[] =
+    "out of memory: the kernel's OOM killer struck in this control group";
+
 static void message_event(struct phx_event *out, int32_t number, const struct phx_message *msg)
 {
     *out = (struct phx_event){.kind = PHX_EVENT_MESSAGE,
@@ -106,6 +111,17 @@ static void message_event(struct phx_event *out, int32_t number, const struct ph
                               .type = msg->type,
                               .body = msg->body,
                               .size = msg->size};
+}
+
+/* Whether the OOM killer has struck since the last time; each of its kills explains one death. */
+static int is_out_of_memory(struct phx_controller *c, int has_status, int status)
+{
+    if (!has_status || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+        return 0;
+    if (phx_oom_kills("") <= c->oom_kills)
+        return 0;
+    c->oom_kills++;
+    return 1;
 }
 
 /* What a worker may say beside HELLO; anything else is no worker of ours. */
@@ -120,6 +136,7 @@ static int worker_may_say(uint16_t type)
     case PHX_MSG_LOG_FINISH:
     case PHX_MSG_FINISHED:
     case PHX_MSG_STOPPED:
+    case PHX_MSG_XML_RECORD:
         return 1;
     default:
         return 0;
@@ -428,11 +445,14 @@ static int zygote_down(struct phx_controller *c, struct phx_event *out)
         if (c->zygote_told)
             return 0;
         c->zygote_told = 1;
+        const char *text = zygote->why[0] ? zygote->why : NULL;
+        if (!text && is_out_of_memory(c, zygote->has_status, zygote->status))
+            text = out_of_memory;
         *out = (struct phx_event){.kind = PHX_EVENT_ZYGOTE_DOWN,
                                   .number = -1,
                                   .has_status = zygote->has_status,
                                   .status = zygote->status,
-                                  .text = zygote->why[0] ? zygote->why : NULL};
+                                  .text = text};
         return 1;
     }
     for (struct phx_request *request = c->requests; request; request = request->next)
@@ -538,6 +558,8 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
         text = member->finished
                    ? "it did not leave after its session had ended, and was killed"
                    : "it closed its channel to the controller, went on, and was killed";
+    else if (is_out_of_memory(c, member->has_status, member->status))
+        text = out_of_memory;
     int64_t test = PHX_RUNQ_NONE;
     if (view.running != PHX_RUNQ_NONE)
         test = phx_runq_test(&c->queue, (uint32_t)view.running);

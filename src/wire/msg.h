@@ -48,7 +48,8 @@ enum { PHX_PROTOCOL_VERSION = 1 };
     X(COLLECTING, 37)   /* zygote -> controller    value: node id of the file it imports next */   \
     X(EARLY_CLAIMS, 38) /* zygote -> controller    value: whose hook wants the next test early */  \
     X(DESELECTED, 39)   /* zygote -> controller    value: node ids left out by -k, -m and the like \
-                         */
+                         */                                                                        \
+    X(XML_RECORD, 40)   /* worker -> controller    value: what a test writes into the JUnit file */
 
 enum phx_message_type {
 #define X(name, number) PHX_MSG_##name = (number),

@@ -56,6 +56,17 @@ def marked_processes(mark: str) -> list[int]:
     return found
 
 
+def states(mark: str) -> list[str]:
+    """The states of the marked processes, as `ps` shows them: R, S, T (stopped), …"""
+    found = []
+    for pid in marked_processes(mark):
+        try:
+            found.append(Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0])
+        except OSError:
+            pass  # gone meanwhile
+    return found
+
+
 def describe(pids: list[int]) -> str:
     lines = []
     for pid in pids:

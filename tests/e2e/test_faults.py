@@ -11,13 +11,13 @@ import signal
 import termios
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from expected import DIST_MODES
-from runner import Project, Run, Running, marked_processes, wait_gone, wait_until
+from runner import Project, Run, Running, marked_processes, states, wait_gone, wait_until
 
 NOTE = """
 import os, signal, subprocess, sys, threading, time
@@ -508,11 +508,9 @@ def test_interrupt_reports_what_ended(project: Project) -> None:
     assert run.has_line("KeyboardInterrupt")
 
 
-def test_interrupt_twice(project: Project) -> None:
-    project.write(
-        {
-            "test_a.py": NOTE
-            + """
+STUBBORN = (
+    NOTE
+    + """
 @pytest.mark.parametrize("number", range(6))
 def test_stubborn(number):
     note("started")
@@ -522,8 +520,11 @@ def test_stubborn(number):
         except KeyboardInterrupt:
             note("no")
 """
-        }
-    )
+)
+
+
+def test_interrupt_twice(project: Project) -> None:
+    project.write({"test_a.py": STUBBORN})
     running = project.start("-n2")
     started(project, 2)
     os.kill(running.pid, signal.SIGINT)
@@ -557,6 +558,118 @@ def test_interrupt_during_collection(project: Project) -> None:
     assert run.code == 2, str(run)
     assert project.log() == ["started"]
     assert run.has_line("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_ended_by_a_signal(project: Project, name: str, code: int) -> None:
+    """To the controller alone: teardowns, a summary, the status of a process that the signal killed (B24)."""
+    project.write({"test_a.py": SLEEPING, "test_b.py": SLEEPING})
+    running = project.start("-n2")
+    started(project, 2)
+    os.kill(running.pid, signal.Signals[name])
+    run = running.wait(40)
+    assert run.code == code, str(run)
+    assert Counter(project.log()) == {"started": 2, "torn down": 2, "module torn down": 2}
+    assert run.has_line(f"ended by {name}") and run.has_line("no tests ran in"), str(run)
+
+
+def test_ended_by_a_signal_twice(project: Project) -> None:
+    project.write({"test_a.py": STUBBORN})
+    running = project.start("-n2")
+    started(project, 2)
+    os.kill(running.pid, signal.SIGTERM)
+    wait_until(lambda: project.log().count("no") == 2, "the first signal to arrive")
+    os.kill(running.pid, signal.SIGTERM)
+    run = running.wait(20)
+    assert run.code == 143, str(run)
+    assert run.has_line("ended by SIGTERM")
+
+
+def test_ended_by_a_signal_during_collection(project: Project) -> None:
+    project.write(
+        {"test_a.py": NOTE + "note('started')\ntime.sleep(60)\ndef test_a(): note('ran')\n"}
+    )
+    running = project.start("-n2")
+    started(project, 1)
+    os.kill(running.pid, signal.SIGTERM)
+    run = running.wait(20)
+    assert run.code == 143, str(run)
+    assert project.log() == ["started"]
+
+
+def test_a_signal_that_is_ignored_stays_ignored(project: Project) -> None:
+    """As under nohup."""
+    project.write({"test_a.py": NOTE + "def test_a():\n    note('started')\n    time.sleep(1)\n"})
+    running = project.start("-n2", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    started(project, 1)
+    os.kill(running.pid, signal.SIGHUP)
+    run = running.wait(20)
+    assert run.code == 0 and run.counts == {"passed": 1}, str(run)
+
+
+def test_suspended_and_continued(project: Project) -> None:
+    """Ctrl-Z: workers and zygote stop with the controller, and go on with it."""
+    project.write(
+        {
+            "test_a.py": NOTE
+            + "@pytest.mark.parametrize('number', range(40))\n"
+            + "def test_a(number):\n    note('started')\n    time.sleep(0.05)\n"
+        }
+    )
+    running = project.start("-n2")
+    wait_until(lambda: project.log().count("started") >= 2, "started tests")
+    os.kill(running.pid, signal.SIGTSTP)
+    wait_until(
+        lambda: Counter(states(running.mark))["T"] == 4,
+        "controller, zygote and two workers to stop",
+    )
+    ended = project.log().count("started")
+    time.sleep(0.3)
+    assert project.log().count("started") == ended < 40
+    os.kill(running.pid, signal.SIGCONT)
+    run = running.wait(40)
+    assert run.code == 0 and run.counts == {"passed": 40}, str(run)
+
+
+def make_memory_group(limit: str) -> Path | None:
+    """A control group, v1 or v2, that may use so much memory; None if none can be made here."""
+    for mount, name in (
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        ("/sys/fs/cgroup", "memory.max"),
+    ):
+        group = Path(mount, f"phalanx-test-{os.getpid()}")
+        try:
+            group.mkdir()
+            group.joinpath(name).write_text(limit)
+        except OSError:
+            if group.is_dir():
+                group.rmdir()
+        else:
+            return group
+    return None
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    group = make_memory_group("400M")
+    if group is None:
+        pytest.skip("no control group with a memory limit can be made here")
+    yield group
+    processes = group / "cgroup.procs"
+    wait_until(lambda: not processes.read_text(), "the group to be empty")
+    group.rmdir()
+
+
+def test_out_of_memory(project: Project, memory_group: Path) -> None:
+    project.write(
+        {
+            "test_a.py": "def test_small(): pass\ndef test_large(): bytearray(1 << 30)\ndef test_other(): pass\n"
+        }
+    )
+    procs = str(memory_group / "cgroup.procs")
+    run = project.run("-n2", preexec_fn=lambda: Path(procs).write_text(str(os.getpid())))
+    assert run.code == 1 and run.counts == {"passed": 2, "failed": 1}, str(run)
+    assert "OOM killer" in run.report_of("test_a.py::test_large", "???")["longrepr"]
 
 
 class Terminal:
@@ -661,7 +774,7 @@ def test_a():
 
 
 def test_hung_up(project: Project) -> None:
-    """SIGTERM and SIGHUP end pytest without a word, with or without -n; but nothing may be left."""
+    """Ended by SIGTERM or SIGHUP while tests wait for children of theirs: nothing is left."""
     project.write({"test_a.py": WITH_CHILDREN})
     for number in (signal.SIGTERM, signal.SIGHUP):
         running = project.start("-n2")

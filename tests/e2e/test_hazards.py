@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -582,5 +583,62 @@ def test_testsuite_property(project: Project) -> None:
     )
     run = project.run("-n2")
     assert run.counts == {"passed": 4}
-    if run.xml.read_text().count('name="key"') != 1:
-        pytest.xfail("record_testsuite_property of a worker does not reach the XML yet")
+    assert run.xml.read_text().count('<property name="key" value="value"') == 1
+
+
+def test_testsuite_properties_that_differ(project: Project) -> None:
+    project.write(
+        {
+            "test_a.py": """
+                import pytest
+                @pytest.fixture(scope="session", autouse=True)
+                def told(record_testsuite_property, worker_id):
+                    record_testsuite_property("worker", worker_id)
+                    record_testsuite_property("number", 3)
+                @pytest.mark.parametrize("number", range(40))
+                def test_a(number): pass
+            """
+        }
+    )
+    run = project.run("-n2", "--dist=loadgroup")
+    properties = [
+        (found.get("name"), found.get("value"))
+        for found in ElementTree.parse(run.xml).iter("property")
+    ]
+    assert sorted(properties) == [("number", "3"), ("worker", "gw0"), ("worker", "gw1")]
+
+
+@pytest.mark.parametrize("family", ["xunit1", "xunit2"])
+def test_attributes_and_warnings_of_the_xml_fixtures(project: Project, family: str) -> None:
+    """As in a sequential run, where the fixtures warn of a family that has no such attribute."""
+    project.write(
+        {
+            "test_a.py": """
+                import pytest
+                @pytest.mark.parametrize("number", range(4))
+                def test_a(number, record_xml_attribute):
+                    record_xml_attribute("assertions", number)
+                    assert number != 3
+            """
+        }
+    )
+    option = f"-ojunit_family={family}"
+    sequential = project.run("-p", "no:xdist", "-p", "no:phalanx", option)
+    run = project.run("-n2", option)
+    assert run.counts == sequential.counts
+
+    def attributes(run: Run) -> list[tuple[str | None, str | None]]:
+        cases = ElementTree.parse(run.xml).iter("testcase")
+        return sorted((case.get("name"), case.get("assertions")) for case in cases)
+
+    assert attributes(run) == attributes(sequential)
+    assert attributes(run)[3] == ("test_a[3]", "3" if family == "xunit1" else None)
+
+
+def test_testsuite_property_without_a_name(project: Project) -> None:
+    project.write(
+        {"test_a.py": "def test_a(record_testsuite_property): record_testsuite_property(1, 2)\n"}
+    )
+    run = project.run("-n2")
+    assert run.counts == {"failed": 1}
+    assert run.has_line("TypeError: name parameter needs to be a string, but int given")

@@ -158,6 +158,36 @@ def test_selection_as_sequential(mixed: Project, selection: tuple[str, ...]) -> 
     assert parallel.counts == sequential.counts
 
 
+def test_statistics_of_the_terminal_as_sequential(project: Project) -> None:
+    """Plugins (hypothesis) go through them at the end, the deselected ones included."""
+    project.write(
+        {
+            "conftest.py": """
+                def pytest_terminal_summary(terminalreporter):
+                    for kind, entries in sorted(terminalreporter.stats.items()):
+                        for entry in entries:
+                            assert isinstance(entry.__dict__, dict)
+                            terminalreporter.write_line(f"stats {kind!r} {entry.nodeid}")
+            """,
+            "test_a.py": """
+                import pytest
+
+                @pytest.mark.parametrize("number", range(3))
+                def test_yes(number): pass
+
+                @pytest.mark.parametrize("number", range(3))
+                def test_no(number): assert False
+            """,
+        }
+    )
+    sequential, parallel = project.run("-k", "yes or 1"), project.run("-n2", "-k", "yes or 1")
+    told = [
+        sorted(line for line in run.lines if line[:5] == "stats") for run in (sequential, parallel)
+    ]
+    assert told[0] == told[1] and len(told[0]) == 14, str(parallel)
+    assert parallel.counts == sequential.counts
+
+
 def without_time(run: Run) -> list[str]:
     return [re.sub(r"\d+\.\d+s", "?s", line) for line in run.lines if "junit.xml" not in line]
 

@@ -2,44 +2,10 @@
 
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "fake_root.h"
 #include "harness.h"
-
-/* A directory that stands for /. */
-static char root[64];
-
-static void new_root(void)
-{
-    strcpy(root, "/tmp/phx-cpu-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(root));
-}
-
-static void remove_root(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", root);
-    ck_assert_int_eq(system(command), 0);
-}
-
-/* Writes <root><path>, with the directories it needs. */
-static void put(const char *path, const char *text)
-{
-    char full[512];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = '\0';
-        mkdir(full, 0755);
-        *slash = '/';
-    }
-    FILE *file = fopen(full, "w");
-    ck_assert_ptr_nonnull(file);
-    fputs(text, file);
-    fclose(file);
-}
 
 static void put_affinity(const char *list)
 {
@@ -64,17 +30,6 @@ static void put_machine(void)
         snprintf(list, sizeof list, "%d,%d\n", cpu % 4, cpu % 4 + 4);
         put_siblings(cpu, cpu % 2 ? "core_cpus_list" : "thread_siblings_list", list);
     }
-}
-
-static void put_v2(const char *mounted_root, const char *group)
-{
-    char text[512];
-    put("/proc/self/cgroup", group);
-    snprintf(text, sizeof text,
-             "23 1 0:5 / /proc rw - proc proc rw\n"
-             "30 23 0:26 %s /sys/fs/cgroup rw,nosuid shared:4 master:2 - cgroup2 cgroup2 rw\n",
-             mounted_root);
-    put("/proc/self/mountinfo", text);
 }
 
 START_TEST(hardware_threads_of_a_core_count_once)
@@ -213,7 +168,7 @@ END_TEST
 
 static void add(TCase *tests)
 {
-    tcase_add_checked_fixture(tests, new_root, remove_root);
+    tcase_add_checked_fixture(tests, make_fake_root, remove_fake_root);
     tcase_add_test(tests, hardware_threads_of_a_core_count_once);
     tcase_add_test(tests, without_a_topology_every_processor_is_a_core);
     tcase_add_test(tests, the_quota_of_v2_is_rounded_up);

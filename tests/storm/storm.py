@@ -1,0 +1,318 @@
+"""Kills, stops and interrupts the processes of small runs at random moments, and checks what is left of
+them: a run ends, nothing of it lives on, every test is accounted for, and the exit code is right.
+
+    python tests/storm/storm.py --runs 1000            seeds 0 to 999, two at a time
+    python tests/storm/storm.py --seed 4711            that one, with what it printed
+
+A seed decides suite, options and faults; when a fault strikes is up to the machine's load too, so that a
+failure may need its seed a few times. Ends with `N runs, N failed` and the exit status 1 if any did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
+
+from runner import Project, Run, Running, describe, marked_processes, wait_gone
+
+END_S = 90.0  # a run that takes longer hangs: it has a second of work, and patience of 10 s in it
+ORPHAN_S = 1.0  # how long anything may outlive the controller
+STOP_S = 0.4
+
+NOTE = """
+import os, signal, subprocess, threading, time
+import pytest
+
+def note(text):
+    fd = os.open(os.path.join(os.path.dirname(__file__), "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(fd, (text + "\\n").encode())
+    os.close(fd)
+
+@pytest.fixture(scope="module")
+def module():
+    yield
+    time.sleep(0.005)
+
+@pytest.fixture(autouse=True)
+def noted(request):
+    note("start " + request.node.nodeid)
+    yield
+    note("end " + request.node.nodeid)
+"""
+
+# What a test does: its weight, its body, and what pytest says of it in a run without faults.
+BODIES = [
+    (40, "pass", "passed"),
+    (20, "time.sleep(0.01)", "passed"),
+    (6, "time.sleep(0.15)", "passed"),
+    (4, "print('x' * 3_000_000)", "passed"),
+    (4, "subprocess.Popen(['sleep', '60'])", "passed"),
+    (2, "subprocess.Popen(['sleep', '60'], start_new_session=True)", "passed"),
+    (2, "threading.Thread(target=time.sleep, args=(0.05,)).start()", "passed"),
+    (6, "assert False", "failed"),
+    (4, "pytest.skip('no')", "skipped"),
+    (3, "os._exit(0)", "crashed"),
+    (2, "os.abort()", "crashed"),
+    (2, "os.kill(os.getpid(), signal.SIGKILL); time.sleep(30)", "crashed"),
+    (1, "os.closerange(3, 256)", "any"),
+]
+
+# Whom a fault strikes: its weight, target and signal. A stopped process is continued after STOP_S.
+FAULTS = [
+    (30, "worker", signal.SIGKILL),
+    (10, "worker", signal.SIGSTOP),
+    (6, "worker", signal.SIGTERM),
+    (10, "zygote", signal.SIGKILL),
+    (6, "zygote", signal.SIGSTOP),
+    (6, "guard", signal.SIGKILL),
+    (4, "guard", signal.SIGSTOP),
+    (8, "controller", signal.SIGKILL),
+    (4, "controller", signal.SIGSTOP),
+    (6, "controller", signal.SIGINT),
+    (4, "controller", signal.SIGTERM),
+]
+ENDING = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass
+class Fault:
+    after: float  # seconds from the start of the run
+    target: str
+    signal: signal.Signals
+
+    def __str__(self) -> str:
+        return f"{self.signal.name} to the {self.target} after {self.after:.2f} s"
+
+
+@dataclass
+class Scenario:
+    args: list[str]
+    files: dict[str, str]
+    expected: dict[str, str]  # node id → outcome without faults
+    faults: list[Fault]
+    struck: list[Fault] = field(default_factory=list)
+
+
+def weighted(rng: random.Random, table: list[tuple[int, str, object]]) -> tuple[int, str, object]:
+    return rng.choices(table, [row[0] for row in table])[0]
+
+
+def make_scenario(seed: int) -> Scenario:
+    rng = random.Random(seed)
+    files, expected = {}, {}
+    for number in range(rng.randint(1, 4)):
+        name, lines = f"test_{number}.py", [NOTE]
+        for index in range(rng.randint(1, 12)):
+            _, body, outcome = weighted(rng, BODIES)  # type: ignore[arg-type]
+            argument = rng.choice(["", "", "module"])
+            lines.append(f"def test_{index}({argument}):\n    {body}\n")
+            expected[f"{name}::test_{index}"] = str(outcome)
+        files[name] = "\n".join(lines)
+    args = [
+        f"-n{rng.randint(1, 4)}",
+        "--dist=" + rng.choice(["load", "load", "worksteal", "loadscope", "loadfile", "loadgroup"]),
+    ]
+    restarts = rng.choice([None, None, None, 0, 1, 4])
+    if restarts is not None:
+        args.append(f"--max-worker-restart={restarts}")
+    if rng.random() < 0.15:
+        args.append("-x")
+    faults = []
+    for _ in range(rng.choice([0, 1, 1, 1, 2, 3])):
+        _, target, number = weighted(rng, FAULTS)  # type: ignore[arg-type]
+        faults.append(Fault(rng.uniform(0.1, 1.6), target, signal.Signals(number)))
+    return Scenario(args, files, expected, sorted(faults, key=lambda fault: fault.after))
+
+
+# ---- the faults ----
+
+
+def processes(running: Running) -> dict[str, list[int]]:
+    """The processes of the run by role: the guard by its name, the rest by who started whom. A test's own
+    children count as nobody."""
+    parents, names = {}, {}
+    for pid in marked_processes(running.mark):
+        try:
+            head, _, rest = Path("/proc", str(pid), "stat").read_text().rpartition(")")
+        except OSError:
+            continue
+        names[pid] = head.partition("(")[2]
+        parents[pid] = int(rest.split()[1])
+    guards = [pid for pid in parents if parents[pid] == running.pid]
+    pythons = [
+        pid
+        for pid in parents
+        if pid != running.pid and pid not in guards and "python" in names[pid]
+    ]
+    zygotes = [pid for pid in pythons if parents[pid] in guards]
+    return {
+        "controller": [running.pid],
+        "guard": guards,
+        "zygote": zygotes,
+        "worker": [pid for pid in pythons if parents[pid] in zygotes],
+    }
+
+
+def send(pid: int, number: signal.Signals) -> bool:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def strike(running: Running, scenario: Scenario, begun: float, rng: random.Random) -> None:
+    for fault in scenario.faults:
+        time.sleep(max(0.0, begun + fault.after - time.monotonic()))
+        if running.process.poll() is not None:
+            return
+        found = processes(running)[fault.target]
+        if found and send(pid := rng.choice(found), fault.signal):
+            scenario.struck.append(fault)
+            if fault.signal == signal.SIGSTOP:
+                time.sleep(STOP_S)
+                send(pid, signal.SIGCONT)
+
+
+# ---- the verdict ----
+
+
+def verdict(scenario: Scenario, run: Run, log: list[str]) -> list[str]:
+    """What is wrong with the run, in sentences."""
+    struck = scenario.struck
+    killed = any(f.target == "controller" and f.signal == signal.SIGKILL for f in struck)
+    asked = any(f.target == "controller" and f.signal in ENDING for f in struck)
+    wrong = []
+    starts = Counter(line[6:] for line in log if line.startswith("start "))
+    wrong += [f"{test} ran {count} times" for test, count in starts.items() if count > 1]
+    if killed:
+        return wrong
+    for word in ("INTERNALERROR", "Traceback (most recent call last)", "unaccounted"):
+        if word in run.err or (word != "Traceback (most recent call last)" and word in run.out):
+            wrong.append(f"it says {word}")
+    if run.code == 3 or (run.code < 0 and not asked):
+        wrong.append(f"exit code {run.code}")
+    outcomes = run.outcomes
+    silent = [test for test in scenario.expected if test not in outcomes]
+    stranger = [test for test in outcomes if test not in scenario.expected]
+    wrong += [f"{test} was never collected" for test in stranger]
+    failed = [test for test, said in outcomes.items() if {"failed", "error"} & set(said)]
+    if run.code == 0 and silent:
+        wrong.append(f"green with {len(silent)} tests missing: {silent[:3]}")
+    if run.code == 0 and failed:
+        wrong.append(f"green with {len(failed)} failed: {failed[:3]}")
+    if asked:
+        return wrong
+    stops_early = "-x" in scenario.args or any(
+        "--max-worker-restart" in arg for arg in scenario.args
+    )
+    zygote_lost = any(f.target in ("zygote", "guard") for f in struck)
+    if silent and not stops_early and not zygote_lost:
+        wrong.append(f"no word of {len(silent)} tests: {silent[:3]}")
+    worker_hit = any(f.target == "worker" and f.signal != signal.SIGSTOP for f in struck)
+    for test, said in outcomes.items():
+        expected = scenario.expected.get(test, "any")
+        if expected in ("crashed", "any"):
+            expected = "failed" if expected == "crashed" else "any"
+        if expected != "any" and expected not in said and not worker_hit and not zygote_lost:
+            wrong.append(f"{test}: {said} instead of {expected}")
+    if not failed and not silent and run.code != 0 and not worker_hit and not zygote_lost:
+        wrong.append(f"exit code {run.code} without a failure")
+    return wrong
+
+
+def run_seed(seed: int, home: Path) -> tuple[Scenario, list[str], Run | None]:
+    scenario = make_scenario(seed)
+    project = Project(home / str(seed))
+    project.write(scenario.files)
+    begun = time.monotonic()
+    running = project.start(*scenario.args)
+    strike(running, scenario, begun, random.Random(seed))
+    try:
+        running.process.wait(END_S)
+    except Exception:
+        alive = describe(marked_processes(running.mark))
+        wait_gone(running.mark, 0)
+        run = running.wait(10, may_leave=True)
+        return scenario, [f"no end after {END_S} s; alive: {alive}"], run
+    time.sleep(ORPHAN_S)
+    left = [pid for pid in marked_processes(running.mark) if not may_live(pid, scenario)]
+    alive = describe(left)
+    run = running.wait(10, may_leave=True)
+    wrong = verdict(scenario, run, project.log())
+    if alive:
+        wrong.append(f"alive {ORPHAN_S} s after the run: {alive}")
+    if not wrong:
+        shutil.rmtree(project.home)
+    return scenario, wrong, run
+
+
+def may_live(pid: int, scenario: Scenario) -> bool:
+    """A test's child in a session of its own is left alone by a run that ends by itself, as without
+    workers. With the guard and the controller killed there is nobody who could end anything."""
+    killed = {fault.target for fault in scenario.struck if fault.signal == signal.SIGKILL}
+    if "controller" in killed:
+        return "guard" in killed
+    try:
+        command = Path("/proc", str(pid), "cmdline").read_bytes()
+        return command.startswith(b"sleep\0") and os.getsid(pid) == pid
+    except OSError:
+        return True
+
+
+def report(
+    seed: int, scenario: Scenario, wrong: list[str], run: Run | None, at_length: bool
+) -> None:
+    faults = "; ".join(map(str, scenario.struck)) or "no fault"
+    print(f"seed {seed}: {' '.join(scenario.args)}: {faults}", flush=True)
+    for sentence in wrong:
+        print(f"  {sentence}")
+    if at_length and run is not None:
+        print(run)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=200, help="default: %(default)s")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the first seed (default: %(default)s)"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="only this one")
+    arguments = parser.parse_args()
+    seeds = range(arguments.first, arguments.first + arguments.runs)
+    if arguments.seed is not None:
+        seeds = range(arguments.seed, arguments.seed + 1)
+    failed, faults = 0, Counter[str]()
+    with tempfile.TemporaryDirectory(prefix="phalanx-storm-") as name:
+        home = Path(name)
+        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+            todo = {pool.submit(run_seed, seed, home): seed for seed in seeds}
+            for future in concurrent.futures.as_completed(todo):
+                seed = todo[future]
+                scenario, wrong, run = future.result()
+                faults.update(f"{f.signal.name} to {f.target}" for f in scenario.struck)
+                failed += bool(wrong)
+                if wrong or arguments.seed is not None:
+                    report(seed, scenario, wrong, run, arguments.seed is not None)
+    print(", ".join(f"{count} {fault}" for fault, count in faults.most_common()))
+    print(f"{len(seeds)} runs, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
