@@ -88,12 +88,14 @@ ENDING = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class Fault:
-    after: float  # seconds from the start of the run
+    after: float  # seconds, of the start of the run or of its first test
+    of_tests: bool
     target: str
     signal: signal.Signals
 
     def __str__(self) -> str:
-        return f"{self.signal.name} to the {self.target} after {self.after:.2f} s"
+        start = "the first test" if self.of_tests else "the start"
+        return f"{self.signal.name} to the {self.target} {self.after:.2f} s after {start}"
 
 
 @dataclass
@@ -132,8 +134,11 @@ def make_scenario(seed: int) -> Scenario:
     faults = []
     for _ in range(rng.choice([0, 1, 1, 1, 2, 3])):
         _, target, number = weighted(rng, FAULTS)  # type: ignore[arg-type]
-        faults.append(Fault(rng.uniform(0.1, 1.6), target, signal.Signals(number)))
-    return Scenario(args, files, expected, sorted(faults, key=lambda fault: fault.after))
+        of_tests = rng.random() < 0.75
+        after = rng.expovariate(10) if of_tests else rng.uniform(0.1, 1.0)
+        faults.append(Fault(after, of_tests, target, signal.Signals(number)))
+    faults.sort(key=lambda fault: (fault.of_tests, fault.after))
+    return Scenario(args, files, expected, faults)
 
 
 # ---- the faults ----
@@ -173,8 +178,13 @@ def send(pid: int, number: signal.Signals) -> bool:
     return True
 
 
-def strike(running: Running, scenario: Scenario, begun: float, rng: random.Random) -> None:
+def strike(project: Project, running: Running, scenario: Scenario, rng: random.Random) -> None:
+    begun, of_tests = time.monotonic(), False
     for fault in scenario.faults:
+        while fault.of_tests and not of_tests and running.process.poll() is None:
+            time.sleep(0.002)
+            if project.log():
+                begun, of_tests = time.monotonic(), True
         time.sleep(max(0.0, begun + fault.after - time.monotonic()))
         if running.process.poll() is not None:
             return
@@ -199,9 +209,11 @@ def verdict(scenario: Scenario, run: Run, log: list[str]) -> list[str]:
     wrong += [f"{test} ran {count} times" for test, count in starts.items() if count > 1]
     if killed:
         return wrong
-    for word in ("INTERNALERROR", "Traceback (most recent call last)", "unaccounted"):
-        if word in run.err or (word != "Traceback (most recent call last)" and word in run.out):
-            wrong.append(f"it says {word}")
+    # A test's crash has a traceback in its report; and Ctrl-C while pytest itself starts has one anywhere.
+    said = {"INTERNALERROR": run.out + run.err, "unaccounted": run.out + run.err}
+    if "created: " in run.out or not asked:
+        said["Traceback (most recent call last)"] = run.err
+    wrong += [f"it says {word}" for word, text in said.items() if word in text]
     if run.code == 3 or (run.code < 0 and not asked):
         wrong.append(f"exit code {run.code}")
     outcomes = run.outcomes
@@ -237,9 +249,8 @@ def run_seed(seed: int, home: Path) -> tuple[Scenario, list[str], Run | None]:
     scenario = make_scenario(seed)
     project = Project(home / str(seed))
     project.write(scenario.files)
-    begun = time.monotonic()
     running = project.start(*scenario.args)
-    strike(running, scenario, begun, random.Random(seed))
+    strike(project, running, scenario, random.Random(seed))
     try:
         running.process.wait(END_S)
     except Exception:
@@ -261,13 +272,14 @@ def run_seed(seed: int, home: Path) -> tuple[Scenario, list[str], Run | None]:
 
 def may_live(pid: int, scenario: Scenario) -> bool:
     """A test's child in a session of its own is left alone by a run that ends by itself, as without
-    workers. With the guard and the controller killed there is nobody who could end anything."""
+    workers. With the guard killed nobody ends a test's child; with the controller killed too, nobody
+    ends anything."""
     killed = {fault.target for fault in scenario.struck if fault.signal == signal.SIGKILL}
     if "controller" in killed:
         return "guard" in killed
     try:
         command = Path("/proc", str(pid), "cmdline").read_bytes()
-        return command.startswith(b"sleep\0") and os.getsid(pid) == pid
+        return command.startswith(b"sleep\0") and ("guard" in killed or os.getsid(pid) == pid)
     except OSError:
         return True
 
