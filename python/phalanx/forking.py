@@ -66,7 +66,8 @@ class Inherited:
         collected in a worker must not copy the pages that all share."""
         self._random_state = random.getstate() if self._random_watch.seeded else None
         if not self._collected_garbage:
-            gc.collect(0)  # the youngest: what is older was walked while the tests were collected
+            gc.collect()
+            gc.unfreeze()  # gc.get_objects() does not list what is frozen
             flush_writers()
             gc.freeze()
             self._collected_garbage = True

@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import gc
 import io
+import sys
 from typing import Any
 
 _RARE = (1_000, 1_000, 1_000)  # the young ones, while they are in the cache
@@ -31,11 +32,26 @@ class RareCollections:
 
 
 def set_aside() -> None:
-    """What lives now is never walked again, by the interpreter's exit neither, which collects several
-    times. Files that only a cycle of such objects holds are flushed all the same."""
+    """What lives now is walked no more, nor by the interpreter's exit, which collects several times. Only
+    where pytest's own program will end the process, as no cycle of such objects is freed before."""
     global _is_set_aside
-    _is_set_aside = True
-    gc.freeze()
+    if _is_pytests_process():
+        _is_set_aside = True
+        gc.freeze()
+
+
+def _is_pytests_process() -> bool:
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "console_main":
+            return True
+    return False
+
+
+_WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+# Their finalizers do nothing that a flush has not done, or nothing that outlives the process.
+_FINALIZED_IN_VAIN = (*_WRITERS, io.FileIO, io.BufferedReader, io.StringIO, io.BytesIO)
 
 
 def flush_writers() -> None:
@@ -43,8 +59,7 @@ def flush_writers() -> None:
     things = gc.get_objects()
     # By type(), as isinstance would ask a mock or proxy for its __class__; types first, as there are
     # few of them and a million objects.
-    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
-    writers = {kind for kind in set(map(type, things)) if issubclass(kind, kinds)}
+    writers = {kind for kind in set(map(type, things)) if issubclass(kind, _WRITERS)}
     for thing in things:
         if type(thing) in writers:
             _flush(thing)
@@ -56,9 +71,17 @@ def _flush(writer: Any) -> None:
             writer.flush()
 
 
+def _finalizers_count() -> bool:
+    """Whether the exit has to find what only cycles hold: an archive that nobody closed gets its end from
+    its finalizer."""
+    kinds = set(map(type, gc.get_objects()))
+    return any(hasattr(kind, "__del__") and kind not in _FINALIZED_IN_VAIN for kind in kinds)
+
+
 @atexit.register  # on import, so that it comes after the handlers of nearly everybody else
-def _flush_set_aside() -> None:
+def _leave_set_aside() -> None:
     if _is_set_aside:
-        gc.unfreeze()  # gc.get_objects() does not list what is frozen
+        gc.unfreeze()
         flush_writers()
-        gc.freeze()
+        if not _finalizers_count():
+            gc.freeze()

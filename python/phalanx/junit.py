@@ -1,21 +1,23 @@
-"""What tests write into the JUnit file beside their reports: properties of the whole run and attributes of
-a test case. The file is the controller's; a worker has a recorder in its place, which tells the controller.
+"""What tests write into the JUnit file beside their reports: properties of the whole run, attributes and
+properties of a test case. The file is the controller's; a worker has a recorder in its place, which tells
+the controller.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _pytest.junitxml import LogXML, xml_key
+from _pytest.junitxml import LogXML, _NodeReporter, xml_key
 
 Tell = Callable[[dict[str, Any]], None]
 
 
 class WorkerXml(LogXML):
     """Stands where pytest's fixtures look for the file's writer. It is false, as pytest's own end of a
-    session asks for that and would write the file."""
+    session asks for that, and would unregister a plugin that was never registered."""
 
     def __init__(self, config: pytest.Config, tell: Tell) -> None:
         option = config.option
@@ -31,19 +33,25 @@ class WorkerXml(LogXML):
     def add_global_property(self, name: str, value: object) -> None:
         if not isinstance(name, str):
             raise TypeError(f"name parameter needs to be a string, but {type(name).__name__} given")
-        self._tell({"nodeid": None, "name": name, "value": str(value)})
+        self._tell({"of": "run", "nodeid": None, "name": name, "value": str(value)})
 
     def node_reporter(self, report: Any) -> Any:
-        return _TestCase(str(getattr(report, "nodeid", report)), self._tell)
+        return _TestCase(report, self, self._tell)
 
 
-class _TestCase:
-    def __init__(self, nodeid: str, tell: Tell) -> None:
-        self._nodeid = nodeid
+class _TestCase(_NodeReporter):
+    def __init__(self, report: Any, xml: WorkerXml, tell: Tell) -> None:
+        super().__init__(getattr(report, "id", getattr(report, "nodeid", report)), xml)
+        self._case = str(getattr(report, "nodeid", report))
         self._tell = tell
 
     def add_attribute(self, name: str, value: object) -> None:
-        self._tell({"nodeid": self._nodeid, "name": str(name), "value": str(value)})
+        self._tell(
+            {"of": "attribute", "nodeid": self._case, "name": str(name), "value": str(value)}
+        )
+
+    def add_property(self, name: str, value: object) -> None:
+        self._tell({"of": "property", "nodeid": self._case, "name": str(name), "value": str(value)})
 
 
 def install(config: pytest.Config, tell: Tell) -> None:
@@ -53,23 +61,28 @@ def install(config: pytest.Config, tell: Tell) -> None:
 
 
 class Records:
-    """The controller's side. A session fixture is set up in each worker: what all of them say is written
-    once."""
+    """The controller's side. A session fixture is set up in each worker: what all of them say of the run
+    is written once, what one says twice is written twice."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._properties: set[tuple[str, str]] = set()
+        self._said: Counter[tuple[object, str, str]] = Counter()
+        self._written: Counter[tuple[str, str]] = Counter()
 
     def add(self, node: object, data: dict[str, Any]) -> None:
         xml = self._config.stash.get(xml_key, None)
         if xml is None:
             return
-        nodeid, name, value = data["nodeid"], data["name"], data["value"]
-        if nodeid is not None:
-            # As the writer finds the case to which this worker's reports of the test belong.
-            place: Any = pytest.TestReport(nodeid, ("", None, ""), {}, "passed", None, "setup")
-            place.node = node
-            xml.node_reporter(place).add_attribute(name, value)
-        elif (name, value) not in self._properties:
-            self._properties.add((name, value))
-            xml.add_global_property(name, value)
+        name, value = data["name"], data["value"]
+        if data["of"] == "run":
+            self._said[node, name, value] += 1
+            if self._said[node, name, value] > self._written[name, value]:
+                self._written[name, value] += 1
+                xml.add_global_property(name, value)
+            return
+        # As the writer finds the case to which this worker's reports of the test belong.
+        place: Any = pytest.TestReport(data["nodeid"], ("", None, ""), {}, "passed", None, "setup")
+        place.node = node
+        case = xml.node_reporter(place)
+        add = case.add_attribute if data["of"] == "attribute" else case.add_property
+        add(name, value)

@@ -111,9 +111,12 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _on_suspend(self, number: int, frame: FrameType | None) -> None:
+        # By the default action, which the kernel leaves out where no shell could continue this process.
+        signal.signal(number, signal.SIG_DFL)
         self._engine.suspend()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        os.kill(os.getpid(), number)
         self._engine.resume()
+        signal.signal(number, self._on_suspend)
 
 
 class DSession:
@@ -195,7 +198,7 @@ class DSession:
                 if len(self.ids) >= MANY_TESTS:
                     set_aside()  # their reports
                 rare_collections.end()
-        if self._interrupted:
+        if self._interrupted or interrupts.count:  # it may have come after the loop's last look
             raise interrupts.exception()
         self._check_account()
         if self._pending_exception is not None:
@@ -564,7 +567,8 @@ class _Deselected:
 
     def __init__(self, nodeid: str) -> None:
         self.nodeid = nodeid
-        self.name = nodeid.rpartition("::")[2]
+        path, bracket, parameters = nodeid.partition("[")
+        self.name = path.rpartition("::")[2] + bracket + parameters
 
 
 class _Text:

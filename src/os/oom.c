@@ -9,8 +9,13 @@
 
 struct kills {
     const char *root;
-    uint64_t count;
+    uint64_t most;
 };
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
 
 /* Only the group itself: those that contain it count other groups' deaths too. */
 static int add_kills(void *context, const char *directory, int v2)
@@ -23,7 +28,7 @@ static int add_kills(void *context, const char *directory, int v2)
     size_t capacity = 0;
     while (file && getline(&line, &capacity, file) >= 0)
         if (strncmp(line, key, sizeof key - 1) == 0)
-            kills->count += strtoull(line + sizeof key - 1, NULL, 10);
+            kills->most = larger(kills->most, strtoull(line + sizeof key - 1, NULL, 10));
     free(line);
     if (file)
         fclose(file);
@@ -34,5 +39,5 @@ uint64_t phx_oom_kills(const char *root)
 {
     struct kills kills = {.root = root};
     phx_cgroup_each(root, "memory", add_kills, &kills);
-    return kills.count;
+    return kills.most;
 }

@@ -434,12 +434,29 @@ void phx_controller_kill(struct phx_controller *c)
 
 void phx_controller_suspend(struct phx_controller *c)
 {
+    c->suspended_at = phx_clock_now();
     signal_zygote(c, SIGSTOP);
     signal_workers(c, SIGSTOP);
 }
 
+static void move_on(phx_ns *time, phx_ns by)
+{
+    if (*time)
+        *time += by;
+}
+
+/* Nobody could do anything while the run was stopped: what is waited for gets as much time as it
+ * had. */
 void phx_controller_resume(struct phx_controller *c)
 {
+    phx_ns stopped = phx_clock_now() - c->suspended_at;
+    move_on(&c->zygote->status_deadline, stopped);
+    move_on(&c->zygote->quiet_at, stopped);
+    for (uint32_t i = 0; i < c->members_max; i++)
+        if (c->members[i]) {
+            move_on(&c->members[i]->quiet_at, stopped);
+            move_on(&c->members[i]->gone_at, stopped);
+        }
     signal_zygote(c, SIGCONT);
     signal_workers(c, SIGCONT);
 }

@@ -65,7 +65,8 @@ struct phx_controller {
     uint32_t members_max, nactive, next_number;
     uint32_t nparallel;           /* workers planned for */
     phx_ns forked_at, ended_at;   /* the first request for a worker; the last worker's end */
-    uint64_t oom_kills;           /* of the control group, at the start and explained since */
+    uint64_t oom_kills;           /* of the control group: those that explain no death to come */
+    phx_ns suspended_at;          /* when phx_controller_suspend was called last */
     int64_t restarts_left;        /* < 0: no limit */
     struct phx_request *requests; /* in order of asking */
     struct phx_member *ready_head, *ready_tail;

@@ -102,7 +102,7 @@ int phx_controller_has_deadlines(const struct phx_controller *c)
 /* ---- helpers ---- */
 
 static const char out_of_memory[] =
-    "out of memory: the kernel's OOM killer struck in this control group";
+    "probably out of memory: the kernel's OOM killer has struck in this control group";
 
 static void message_event(struct phx_event *out, int32_t number, const struct phx_message *msg)
 {
@@ -113,15 +113,15 @@ static void message_event(struct phx_event *out, int32_t number, const struct ph
                               .size = msg->size};
 }
 
-/* Whether the OOM killer has struck since the last time; each of its kills explains one death. */
+/* Whether the OOM killer may have caused this death. Each of its kills explains one; those that
+ * were followed by a death of another kind were of somebody else. */
 static int is_out_of_memory(struct phx_controller *c, int has_status, int status)
 {
-    if (!has_status || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-        return 0;
-    if (phx_oom_kills("") <= c->oom_kills)
-        return 0;
-    c->oom_kills++;
-    return 1;
+    uint64_t kills = phx_oom_kills("");
+    int explains =
+        has_status && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && kills > c->oom_kills;
+    c->oom_kills = explains ? c->oom_kills + 1 : kills;
+    return explains;
 }
 
 /* What a worker may say beside HELLO; anything else is no worker of ours. */

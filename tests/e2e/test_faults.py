@@ -616,7 +616,8 @@ def test_suspended_and_continued(project: Project) -> None:
             + "def test_a(number):\n    note('started')\n    time.sleep(0.05)\n"
         }
     )
-    running = project.start("-n2")
+    # In a process group of its own, with a parent in the session: as a job of a shell.
+    running = project.start("-n2", start_new_session=False, preexec_fn=os.setpgrp)
     wait_until(lambda: project.log().count("started") >= 2, "started tests")
     os.kill(running.pid, signal.SIGTSTP)
     wait_until(
@@ -629,6 +630,16 @@ def test_suspended_and_continued(project: Project) -> None:
     os.kill(running.pid, signal.SIGCONT)
     run = running.wait(40)
     assert run.code == 0 and run.counts == {"passed": 40}, str(run)
+
+
+def test_nothing_is_suspended_where_no_shell_could_continue_it(project: Project) -> None:
+    """The leader of a session (`ssh -t host pytest`): the kernel ignores Ctrl-Z there, and so does the run."""
+    project.write({"test_a.py": NOTE + "def test_a():\n    note('started')\n    time.sleep(1)\n"})
+    running = project.start("-n2")
+    started(project, 1)
+    os.kill(running.pid, signal.SIGTSTP)
+    run = running.wait(20)
+    assert run.code == 0 and run.counts == {"passed": 1}, str(run)
 
 
 def make_memory_group(limit: str) -> Path | None:
@@ -669,7 +680,10 @@ def test_out_of_memory(project: Project, memory_group: Path) -> None:
     procs = str(memory_group / "cgroup.procs")
     run = project.run("-n2", preexec_fn=lambda: Path(procs).write_text(str(os.getpid())))
     assert run.code == 1 and run.counts == {"passed": 2, "failed": 1}, str(run)
-    assert "OOM killer" in run.report_of("test_a.py::test_large", "???")["longrepr"]
+    assert (
+        "probably out of memory: the kernel's OOM killer"
+        in run.report_of("test_a.py::test_large", "???")["longrepr"]
+    )
 
 
 class Terminal:

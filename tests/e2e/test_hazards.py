@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -222,19 +223,28 @@ def test_open_writers_are_flushed_once(checked: Checked) -> None:
     assert checked.project.log("buffered bytes") == ["once"]
 
 
-def test_writers_of_a_large_run_are_flushed(project: Project) -> None:
+@pytest.mark.parametrize("archive", [False, True])
+def test_writers_of_a_large_run_are_flushed(project: Project, archive: bool) -> None:
     """The controller of many tests takes what it holds out of the collector's sight: a file that nobody
-    closes, held by a cycle, is written all the same."""
+    closes, held by a cycle, is written all the same, and an archive gets its end."""
     project.write(
         {
             "conftest.py": """
+                import gzip, os
+
+                archive = "ARCHIVE" in os.environ
+
                 def pytest_configure(config):
                     if not hasattr(config, "workerinput"):
                         config.kept_open = open("kept-open.txt", "w")
+                        if archive:
+                            config.kept_archive = gzip.open("kept-open.gz", "wt")
 
                 def pytest_sessionfinish(session):
                     if not hasattr(session.config, "workerinput"):
                         session.config.kept_open.write("written")
+                        if archive:
+                            session.config.kept_archive.write("written")
             """,
             "test_many.py": """
                 import pytest
@@ -245,9 +255,13 @@ def test_writers_of_a_large_run_are_flushed(project: Project) -> None:
             """,
         }
     )
-    run = project.run("-n2")
+    run = project.run("-n2", env={"ARCHIVE": "1"} if archive else {})
     assert run.counts == {"passed": 2_000}, str(run)
     assert project.path.joinpath("kept-open.txt").read_text() == "written"
+    if not archive:
+        return
+    with gzip.open(project.path / "kept-open.gz", "rt") as file:
+        assert file.read() == "written"
 
 
 def test_temporary_directory_of_the_conftest(checked: Checked) -> None:
@@ -606,6 +620,60 @@ def test_testsuite_properties_that_differ(project: Project) -> None:
         for found in ElementTree.parse(run.xml).iter("property")
     ]
     assert sorted(properties) == [("number", "3"), ("worker", "gw0"), ("worker", "gw1")]
+
+
+def test_what_one_worker_says_twice_is_written_twice(project: Project) -> None:
+    project.write(
+        {
+            "test_a.py": """
+                import pytest
+                @pytest.mark.parametrize("number", range(2))
+                def test_a(number, record_testsuite_property):
+                    record_testsuite_property("again", "yes")
+            """
+        }
+    )
+    run = project.run("-n1")
+    assert run.xml.read_text().count('<property name="again" value="yes"') == 2
+
+
+def test_properties_of_a_case_by_the_writer(project: Project) -> None:
+    """A conftest that asks for the file's writer itself finds one in a worker."""
+    project.write(
+        {
+            "test_a.py": """
+                from _pytest.junitxml import xml_key
+                def test_a(request):
+                    case = request.config.stash[xml_key].node_reporter(request.node.nodeid)
+                    case.add_property("colour", "red")
+            """
+        }
+    )
+    run = project.run("-n2")
+    assert run.counts == {"passed": 1}, str(run)
+    assert run.xml.read_text().count('<property name="colour" value="red"') == 1
+
+
+def test_garbage_of_the_collection_can_be_collected(project: Project) -> None:
+    """It is not frozen with what the workers share."""
+    project.write(
+        {
+            "test_a.py": """
+                import gc, weakref
+                class Node: pass
+                node = Node()
+                node.itself = node
+                reference = weakref.ref(node)
+                others = [[number] for number in range(5_000)]
+                del node
+                def test_a():
+                    gc.collect()
+                    assert reference() is None
+            """
+        }
+    )
+    run = project.run("-n2")
+    assert run.counts == {"passed": 1}, str(run)
 
 
 @pytest.mark.parametrize("family", ["xunit1", "xunit2"])

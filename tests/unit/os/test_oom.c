@@ -35,6 +35,17 @@ START_TEST(v1_tells_too)
 }
 END_TEST
 
+START_TEST(a_group_that_is_mounted_twice_counts_once)
+{
+    put("/proc/self/cgroup", "0::/a\n");
+    put("/proc/self/mountinfo", "32 31 0:29 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+                                "33 31 0:29 / /host/cgroup rw - cgroup2 cgroup2 rw\n");
+    put("/sys/fs/cgroup/a/memory.events", "oom_kill 3\n");
+    put("/host/cgroup/a/memory.events", "oom_kill 3\n");
+    ck_assert_uint_eq(phx_oom_kills(root), 3);
+}
+END_TEST
+
 START_TEST(garbage_counts_as_nothing)
 {
     put_v2("/", "0::/job\n");
@@ -49,6 +60,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, nothing_is_counted_where_no_group_tells);
     tcase_add_test(tests, v2_tells_of_our_group_alone);
     tcase_add_test(tests, v1_tells_too);
+    tcase_add_test(tests, a_group_that_is_mounted_twice_counts_once);
     tcase_add_test(tests, garbage_counts_as_nothing);
 }
 
