@@ -75,7 +75,9 @@ def _finalizers_count() -> bool:
     """Whether the exit has to find what only cycles hold: an archive that nobody closed gets its end from
     its finalizer."""
     kinds = set(map(type, gc.get_objects()))
-    return any(hasattr(kind, "__del__") and kind not in _FINALIZED_IN_VAIN for kind in kinds)
+    return any(
+        hasattr(kind, "__del__") and not issubclass(kind, _FINALIZED_IN_VAIN) for kind in kinds
+    )
 
 
 @atexit.register  # on import, so that it comes after the handlers of nearly everybody else
