@@ -54,15 +54,17 @@ _WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 _FINALIZED_IN_VAIN = (*_WRITERS, io.FileIO, io.BufferedReader, io.StringIO, io.BytesIO)
 
 
-def flush_writers() -> None:
-    """Flushes every file object that there is and that the collector knows of."""
+def flush_writers() -> set[type]:
+    """Flushes every file object that the collector knows of. Returns the types of all that it knows of."""
     things = gc.get_objects()
     # By type(), as isinstance would ask a mock or proxy for its __class__; types first, as there are
     # few of them and a million objects.
-    writers = {kind for kind in set(map(type, things)) if issubclass(kind, _WRITERS)}
+    kinds = set(map(type, things))
+    writers = {kind for kind in kinds if issubclass(kind, _WRITERS)}
     for thing in things:
         if type(thing) in writers:
             _flush(thing)
+    return kinds
 
 
 def _flush(writer: Any) -> None:
@@ -71,10 +73,9 @@ def _flush(writer: Any) -> None:
             writer.flush()
 
 
-def _finalizers_count() -> bool:
+def _finalizers_count(kinds: set[type]) -> bool:
     """Whether the exit has to find what only cycles hold: an archive that nobody closed gets its end from
     its finalizer."""
-    kinds = set(map(type, gc.get_objects()))
     return any(
         hasattr(kind, "__del__") and not issubclass(kind, _FINALIZED_IN_VAIN) for kind in kinds
     )
@@ -84,6 +85,5 @@ def _finalizers_count() -> bool:
 def _leave_set_aside() -> None:
     if _is_set_aside:
         gc.unfreeze()
-        flush_writers()
-        if not _finalizers_count():
+        if not _finalizers_count(flush_writers()):
             gc.freeze()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _pytest.junitxml import LogXML, _NodeReporter, xml_key
+from _pytest.junitxml import LogXML, _check_record_param_type, _NodeReporter, xml_key
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -31,8 +31,7 @@ class WorkerXml(LogXML):
         return False
 
     def add_global_property(self, name: str, value: object) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"name parameter needs to be a string, but {type(name).__name__} given")
+        _check_record_param_type("name", name)
         self._tell({"of": "run", "nodeid": None, "name": name, "value": str(value)})
 
     def node_reporter(self, report: Any) -> Any:

@@ -397,6 +397,12 @@ static void signal_zygote(struct phx_controller *c, int signal_number)
         c->zygote->signal_due = signal_number;
 }
 
+static void signal_all(struct phx_controller *c, int signal_number)
+{
+    signal_zygote(c, signal_number);
+    signal_workers(c, signal_number);
+}
+
 void phx_controller_stop(struct phx_controller *c)
 {
     c->stopping = 1;
@@ -427,16 +433,14 @@ void phx_controller_interrupt(struct phx_controller *c)
 void phx_controller_kill(struct phx_controller *c)
 {
     phx_controller_stop(c);
-    signal_zygote(c, SIGKILL);
     c->interrupt_at = 0;
-    signal_workers(c, SIGKILL);
+    signal_all(c, SIGKILL);
 }
 
 void phx_controller_suspend(struct phx_controller *c)
 {
     c->suspended_at = phx_clock_now();
-    signal_zygote(c, SIGSTOP);
-    signal_workers(c, SIGSTOP);
+    signal_all(c, SIGSTOP);
 }
 
 static void move_on(phx_ns *time, phx_ns by)
@@ -457,8 +461,7 @@ void phx_controller_resume(struct phx_controller *c)
             move_on(&c->members[i]->quiet_at, stopped);
             move_on(&c->members[i]->gone_at, stopped);
         }
-    signal_zygote(c, SIGCONT);
-    signal_workers(c, SIGCONT);
+    signal_all(c, SIGCONT);
 }
 
 /* Runs the loop until *flag is set or `patience` is over; events stay for phx_controller_next. */

@@ -63,9 +63,9 @@ BODIES = [
     (2, "threading.Thread(target=time.sleep, args=(0.05,)).start()", "passed"),
     (6, "assert False", "failed"),
     (4, "pytest.skip('no')", "skipped"),
-    (3, "os._exit(0)", "crashed"),
-    (2, "os.abort()", "crashed"),
-    (2, "os.kill(os.getpid(), signal.SIGKILL); time.sleep(30)", "crashed"),
+    (3, "os._exit(0)", "failed"),
+    (2, "os.abort()", "failed"),
+    (2, "os.kill(os.getpid(), signal.SIGKILL); time.sleep(30)", "failed"),
     (1, "os.closerange(3, 256)", "any"),
 ]
 
@@ -236,8 +236,6 @@ def verdict(scenario: Scenario, run: Run, log: list[str]) -> list[str]:
     worker_hit = any(f.target == "worker" and f.signal != signal.SIGSTOP for f in struck)
     for test, said in outcomes.items():
         expected = scenario.expected.get(test, "any")
-        if expected in ("crashed", "any"):
-            expected = "failed" if expected == "crashed" else "any"
         if expected != "any" and expected not in said and not worker_hit and not zygote_lost:
             wrong.append(f"{test}: {said} instead of {expected}")
     if not failed and not silent and run.code != 0 and not worker_hit and not zygote_lost:
