@@ -1,7 +1,7 @@
 """What a forked worker must do so that it cannot be told from a fresh process.
 
-`prepare` runs in the zygote before a fork, `Inherited.repair` in the worker right after it, before any
-user code goes on, `leave` when the worker's session is over.
+`Inherited.settle` runs in the zygote once, `prepare` before each fork, `repair` in the worker right after
+it, before any user code goes on, `leave` when the worker's session is over.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ class Inherited:
         self._random_watch = random_watch
         self._random_state: Any = None
         self._interrupt_handler = signal.getsignal(signal.SIGINT)
-        self._collected_garbage = False
+
+    def settle(self) -> None:
+        """Once, when all that the workers will share is there: garbage collected in a worker must not copy
+        the pages of it, and nothing that is buffered in it may be written by every worker."""
+        self._random_state = random.getstate() if self._random_watch.seeded else None
+        gc.collect()
+        gc.unfreeze()  # gc.get_objects() does not list what is frozen
+        flush_writers()
+        gc.freeze()
 
     def prepare(self) -> None:
-        """Before each fork: nothing that is buffered here may be written by every worker, and garbage
-        collected in a worker must not copy the pages that all share."""
-        self._random_state = random.getstate() if self._random_watch.seeded else None
-        if not self._collected_garbage:
-            gc.collect()
-            gc.unfreeze()  # gc.get_objects() does not list what is frozen
-            flush_writers()
-            gc.freeze()
-            self._collected_garbage = True
+        """Before each fork: finalizers and handlers may have written since."""
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             with contextlib.suppress(Exception):
                 if stream is not None:

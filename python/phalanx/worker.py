@@ -127,6 +127,7 @@ class WorkerInteractor:
         self._install_claims()
         self._zygote.send(_engine.MSG_COLLECTED, [len(session.items)])
         self._inherited.serve_signals()
+        self._inherited.settle()  # while the controller fills the run queue
         self._serve()
         if self.worker is not None:
             self._run_tests(session)
