@@ -116,14 +116,16 @@ def measure_case(case: Case, arguments: argparse.Namespace) -> Measured:
 
 
 def write_docs(parts: dict[str, str]) -> None:
-    """Replaces what lies between the markers of each part; a part that was not measured stays."""
+    """Replaces what lies between the markers of each part; a part that was not measured stays, and so do
+    the rows of the targets' table."""
     text = DOCS.read_text()
     for name, content in parts.items():
-        begin, end = f"<!-- bench:{name} -->\n", f"<!-- /bench:{name} -->"
+        begin, end = f"<!-- bench:{name} -->\n", f"\n<!-- /bench:{name} -->"
         before, has_begin, rest = text.partition(begin)
-        _, has_end, after = rest.partition(end)
+        old, has_end, after = rest.partition(end)
         if has_begin and has_end:
-            text = f"{before}{begin}{content}\n{end}{after}"
+            new = tables.merge(old, content) if name == "targets" else content
+            text = f"{before}{begin}{new}{end}{after}"
         else:
             say(f"{DOCS} has no place for bench:{name}")
     DOCS.write_text(text)
@@ -135,39 +137,44 @@ def main() -> int:
     arguments = parse_arguments([*(case.key for case in cases), "instructions"])
     chosen = arguments.case or [*(case.key for case in cases), "instructions"]
     start = time.monotonic()
+    today = datetime.date.today().isoformat()
     say("preparing the virtual environments …")
     versions = environments.prepare(arguments.source.resolve())
     if any(name.startswith("real-") for name in chosen):
         real.prepare()
     measure.become_subreaper()
-    parts: dict[str, str] = {}
+    head = tables.head(versions)
+    if quick:
+        head += " **Small suites, one round, any load: not figures to quote.**"
+    results = [head]
+
+    def publish(parts: dict[str, str]) -> None:
+        """At once: hours may lie before the next one."""
+        results.extend(parts.values())
+        (environments.BUILD / "results.md").write_text("\n\n".join(results) + "\n")
+        print("\n" + "\n\n".join(parts.values()), flush=True)
+        if arguments.docs:
+            write_docs({"head": head, **parts})
+
     measured = []
     for case in cases:
         if case.key in chosen:
             say(f"{case.key}: {case.title}")
             measured.append(measure_case(case, arguments))
-            parts[case.key] = tables.case_section(measured[-1])
+            origin = tables.provenance(versions, today, case.key)
+            parts = {case.key: tables.case_section(measured[-1], origin)}
+            if case.targets:
+                parts["targets"] = tables.targets_table(measured[-1:])
+            publish(parts)
     if "instructions" in chosen:
         lacking = instructions.missing()
         if lacking:
             say(f"instructions: not counted, as this machine has no {lacking}")
         else:
             say("instructions: per test, under valgrind")
-            parts["instructions"] = tables.instructions_section(
-                instructions.measure(SUITES / "instructions")
-            )
-    command = " ".join(["bench/run.py", *sys.argv[1:]])
-    top = {"head": tables.head(versions, datetime.date.today().isoformat(), command)}
-    if quick:
-        top["head"] += " **Small suites, one round, any load: not figures to quote.**"
-    if any(entry.case.targets for entry in measured):
-        top["targets"] = tables.targets_table(measured)
-    parts = top | parts
-    result = "\n\n".join(parts.values())
-    (environments.BUILD / "results.md").write_text(result + "\n")
-    print(result)
-    if arguments.docs:
-        write_docs(parts)
+            per_test = instructions.measure(SUITES / "instructions")
+            origin = tables.provenance(versions, today, "instructions")
+            publish({"instructions": tables.instructions_section(per_test, origin)})
     say(f"took {(time.monotonic() - start) / 60:.1f} minutes")
     wrong = tables.differing(measured)
     for line in wrong:

@@ -45,12 +45,16 @@ def show_value(value: float, unit: str) -> str:
     return f"{value:.2f} s" if unit == "s" else f"{value:.2f}"
 
 
-def head(versions: Versions, date: str, command: str) -> str:
+def head(versions: Versions) -> str:
     return (
-        f"{date}, commit {versions.commit}, `{command}`. {versions.machine}. CPython {versions.python}, "
-        f"pytest {versions.pytest}, pytest-xdist {versions.xdist}. Medians; a round counts when other "
-        f"programs used under {QUIET:.0%} of the machine in it."
+        f"CPython {versions.python}, pytest {versions.pytest}, pytest-xdist {versions.xdist}. Medians; a "
+        f"round counts when other programs used under {QUIET:.0%} of the machine in it. Each table says "
+        "when, at which commit and on what it was measured."
     )
+
+
+def provenance(versions: Versions, date: str, key: str) -> str:
+    return f"`--case {key}`; {date}, commit {versions.commit}; {versions.machine}"
 
 
 def targets_table(cases: list[Measured]) -> str:
@@ -76,9 +80,20 @@ def targets_table(cases: list[Measured]) -> str:
     return table(["case", "target", "phalanx", "met", "pytest-xdist"], rows)
 
 
-def case_section(measured: Measured) -> str:
+def merge(old: str, new: str) -> str:
+    """The old table with the rows of the new one in the place of those with the same first cell."""
+    fresh = {_first_cell(line): line for line in new.splitlines()}
+    kept = [fresh.pop(_first_cell(line), line) for line in old.splitlines()]
+    return "\n".join(kept + list(fresh.values()))
+
+
+def _first_cell(line: str) -> str:
+    return line.split("|")[1] if line.startswith("|") else line
+
+
+def case_section(measured: Measured, origin: str) -> str:
     case = measured.case
-    parts = [f"### {case.title}", f"`--case {case.key}`; {measured.load}."]
+    parts = [f"### {case.title}", f"{origin}; {measured.load}."]
     if case.note:
         parts.append(case.note)
     parts.append(_case_table(measured))
@@ -138,7 +153,7 @@ def differing(cases: list[Measured]) -> list[str]:
     ]
 
 
-def instructions_section(per_test: dict[str, dict[str, float]]) -> str:
+def instructions_section(per_test: dict[str, dict[str, float]], origin: str) -> str:
     """Thousands of instructions per trivial test, by process."""
     roles = ["controller", "zygote", "worker", "guard"]
     rows = []
@@ -152,7 +167,7 @@ def instructions_section(per_test: dict[str, dict[str, float]]) -> str:
     return "\n\n".join(
         [
             "### Instructions per trivial test",
-            "`--case instructions`; callgrind, thousands of instructions; no noise.",
+            f"{origin}; callgrind, thousands of instructions; no noise.",
             table(["run", *roles, "all"], rows),
             f"phalanx adds {added / 1000:,.0f} thousand ({share:.0%}) to pytest's own.",
         ]

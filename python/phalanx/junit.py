@@ -32,7 +32,7 @@ class WorkerXml(LogXML):
 
     def add_global_property(self, name: str, value: object) -> None:
         _check_record_param_type("name", name)
-        self._tell({"of": "run", "nodeid": None, "name": name, "value": str(value)})
+        self._tell({"of": "run", "name": name, "value": str(value)})
 
     def node_reporter(self, report: Any) -> Any:
         return _TestCase(report, self, self._tell)
@@ -40,17 +40,19 @@ class WorkerXml(LogXML):
 
 class _TestCase(_NodeReporter):
     def __init__(self, report: Any, xml: WorkerXml, tell: Tell) -> None:
-        super().__init__(getattr(report, "id", getattr(report, "nodeid", report)), xml)
-        self._case = str(getattr(report, "nodeid", report))
+        nodeid = getattr(report, "nodeid", report)
+        super().__init__(getattr(report, "id", nodeid), xml)
+        self._nodeid = str(nodeid)
         self._tell = tell
 
     def add_attribute(self, name: str, value: object) -> None:
-        self._tell(
-            {"of": "attribute", "nodeid": self._case, "name": str(name), "value": str(value)}
-        )
+        self._tell_of("attribute", name, value)
 
     def add_property(self, name: str, value: object) -> None:
-        self._tell({"of": "property", "nodeid": self._case, "name": str(name), "value": str(value)})
+        self._tell_of("property", name, value)
+
+    def _tell_of(self, what: str, name: str, value: object) -> None:
+        self._tell({"of": what, "nodeid": self._nodeid, "name": str(name), "value": str(value)})
 
 
 def install(config: pytest.Config, tell: Tell) -> None:

@@ -124,6 +124,15 @@ def add_options(parser: pytest.Parser) -> None:
         type=parse_count,
         help="Accepted for compatibility: workers take one test at a time, the moment they need it",
     )
+    group.addoption(
+        "--watchdog",
+        action="store",
+        type=parse_count,
+        default=60,
+        metavar="SECONDS",
+        help="When the process that reports has been busy with one event for so long, tell where it is "
+        "on stderr (default: 60; 0: never). The run goes on",
+    )
 
     # Of pytest-xdist's rsync and looponfail: known, so that no ini file becomes an error, and unused.
     parser.addini("rsyncdirs", "accepted for compatibility, without effect", type="paths")

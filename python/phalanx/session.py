@@ -22,6 +22,7 @@ from phalanx.garbage import RareCollections, set_aside
 from phalanx.nodes import NodeManager, WorkerController
 from phalanx.serialize import report_reader, warning_from_data
 from phalanx.terminal import TerminalDistReporter, WorkerStatus
+from phalanx.watchdog import Watchdog
 
 LEFTOVER_GRACE_S = 0.5
 
@@ -187,10 +188,13 @@ class DSession:
         self._read_report = report_reader(self.config)
         rare_collections = RareCollections(_DEFAULT_THRESHOLDS)
         rare_collections.begin()
-        with Interrupts(self.engine) as interrupts:
+        with (
+            Interrupts(self.engine) as interrupts,
+            Watchdog(self.config.option.watchdog) as watchdog,
+        ):
             try:
                 while not self._is_over():
-                    self._loop_once(interrupts)
+                    self._loop_once(interrupts, watchdog)
             except KeyboardInterrupt:
                 self.engine.kill()
                 raise interrupts.exception() from None
@@ -265,15 +269,17 @@ class DSession:
     def _is_over(self) -> bool:
         return self._over or (self._forked and self.engine.active() == 0)
 
-    def _loop_once(self, interrupts: Interrupts) -> None:
+    def _loop_once(self, interrupts: Interrupts, watchdog: Watchdog) -> None:
         handlers = self._handlers
         for event, number, payload in self.engine.poll():
+            watchdog.at = (event, number)
             if not isinstance(payload, _SHAPES.get(event, object)):
                 self.engine.reject(number)
                 continue
             handlers[event](number, payload)
             if (self._session.shouldfail or self._session.shouldstop) and not self._stopping:
                 self._stop()
+        watchdog.at = None
         if interrupts.count and not self._interrupted:
             self._interrupted = True
             self._terminated = interrupts.number != signal.SIGINT
@@ -281,11 +287,12 @@ class DSession:
             self.engine.interrupt()
 
     def _stop(self) -> None:
-        """Nobody claims any more; what runs goes on to its end."""
+        """Nobody claims any more; what runs goes on to its end. Of -x while tests are collected the zygote
+        knows as well: how its collection ends decides how the run does, as without workers."""
         self._stopping = True
         if self._forked:
             self.engine.stop()
-        else:
+        elif self._session.shouldstop:
             self._over = True
 
     def _report_line(self, line: str) -> None:
@@ -347,12 +354,12 @@ class DSession:
                     node.gateway.spec, WorkerStatus.CollectionDone, tests_collected=count
                 )
         session.testscollected = count
-        if self._interrupted or self._stopping:
-            self._over = True
-            return
         if session.testsfailed and not self.config.option.continue_on_collection_errors:
             self._over = True
             self._pending_exception = session.Interrupted(_errors_during_collection(session))
+            return
+        if self._interrupted or self._stopping:
+            self._over = True
             return
         self._show_start()
         self._start_workers()
@@ -405,7 +412,7 @@ class DSession:
         self._over = True
         if data["usage_error"] is not None:
             self._pending_exception = pytest.UsageError(*data["usage_error"])
-        elif self._pending_exception is None and not self._internal_error:
+        elif self._pending_exception is None and not self._internal_error and not self._stopping:
             self._pending_exception = RuntimeError(
                 f"the zygote's session ended with exit status {data['status']} before any test ran"
             )

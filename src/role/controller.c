@@ -32,6 +32,7 @@ enum {
 
 #define ZYGOTE_PATIENCE (30 * PHX_S) /* for the exit handlers it inherited */
 #define DEADLINE_TICK (50 * PHX_MS)
+#define GATHERING (5 * PHX_MS)
 #define INTERRUPT_AGAIN PHX_S
 #define EXIT_PATIENCE (10 * PHX_S) /* pytest-xdist's limit too */
 
@@ -347,8 +348,21 @@ static void on_wake_closed(uv_handle_t *handle)
     *(int *)handle->data = 1;
 }
 
+/* While tests run and nobody waits for an answer, reports may gather for a moment: to look at each
+ * by itself costs more, in switches between processes, than to read it. */
+static void let_gather(const struct phx_controller *c)
+{
+    phx_ns rest = c->looked_at + GATHERING - phx_clock_now();
+    if (rest > 0 && !c->flooded && !c->requests && !c->stopping && c->queue_mem &&
+        phx_runq_left(&c->queue) > 0)
+        phx_clock_sleep(rest);
+}
+
 int phx_controller_step(struct phx_controller *c, phx_ns timeout, int wake_fd)
 {
+    if (timeout != 0 && !c->ready_head && !c->eventful)
+        let_gather(c);
+    c->flooded = 0;
     if (c->ready_head || c->eventful)
         timeout = 0;
     else if (phx_controller_has_deadlines(c) && (timeout < 0 || timeout > DEADLINE_TICK))
@@ -370,6 +384,7 @@ int phx_controller_step(struct phx_controller *c, phx_ns timeout, int wake_fd)
         uv_close((uv_handle_t *)&c->wake, on_wake_closed);
     while (!closed)
         uv_run(&c->loop, UV_RUN_NOWAIT);
+    c->looked_at = phx_clock_now();
     return 0;
 }
 

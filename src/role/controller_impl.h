@@ -74,6 +74,8 @@ struct phx_controller {
     int stopping;            /* no replacements any more */
     phx_ns interrupt_at;     /* when to interrupt those again whom it has not reached; 0: never */
     int eventful;            /* there may be events without waiting for any */
+    phx_ns looked_at;        /* when a step ended last */
+    int flooded;             /* much came in one read: its sender may be waiting for room */
     phx_ns exit_patience;    /* for a worker that has nothing more to say to leave */
     char text[PHX_ERR_TEXT_MAX]; /* of the event handed out last */
 };

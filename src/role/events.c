@@ -22,7 +22,10 @@
     (2 * PHX_S) /* for the exit status of a process that is known to be dead                       \
                  */
 
-enum { RESPAWN_MAX = 8 }; /* zygotes that one run may wear out */
+enum {
+    RESPAWN_MAX = 8, /* zygotes that one run may wear out */
+    FLOOD = 1 << 15, /* bytes in one look: half of what is read at once */
+};
 
 /* ---- callbacks of the loop: they only note ---- */
 
@@ -71,7 +74,10 @@ void phx_controller_mark_ready(struct phx_member *member)
 
 static void on_member_bytes(struct phx_channel *channel)
 {
-    phx_controller_mark_ready((struct phx_member *)channel);
+    struct phx_member *member = (struct phx_member *)channel;
+    if (phx_buf_size(&channel->in.raw) >= FLOOD)
+        member->controller->flooded = 1;
+    phx_controller_mark_ready(member);
 }
 
 static void on_member_gone(struct phx_watch *watch)

@@ -482,16 +482,35 @@ def started(project: Project, count: int) -> None:
     wait_until(lambda: project.log().count("started") == count, f"{count} started tests")
 
 
-@pytest.mark.parametrize("dist", ["load", "loadfile"])
-def test_interrupt(project: Project, dist: str) -> None:
+# What ends a run from outside → its exit status, and what the summary says of it.
+ENDINGS = {
+    "SIGINT": (2, "KeyboardInterrupt"),
+    "SIGTERM": (143, "ended by SIGTERM"),
+    "SIGHUP": (129, "ended by SIGHUP"),
+}
+each_ending = pytest.mark.parametrize("name", ENDINGS)
+
+
+def assert_ended(run: Run, name: str) -> None:
+    code, line = ENDINGS[name]
+    assert run.code == code, str(run)
+    assert run.has_line(line), str(run)
+
+
+@pytest.mark.parametrize("dist", DIST_MODES)
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+@each_ending
+def test_ended_by_a_signal(
+    project: Project, name: str, send: Callable[[int, int], None], dist: str
+) -> None:
+    """To the controller alone or to its process group: teardowns, a summary, a status that tells (B24)."""
     project.write({"test_a.py": SLEEPING, "test_b.py": SLEEPING})
     running = project.start("-n2", f"--dist={dist}")
     started(project, 2)
-    os.kill(running.pid, signal.SIGINT)
+    send(running.pid, signal.Signals[name])
     run = running.wait(40)
-    assert run.code == 2, str(run)
+    assert_ended(run, name)
     assert Counter(project.log()) == {"started": 2, "torn down": 2, "module torn down": 2}
-    assert run.has_line("KeyboardInterrupt")
     assert run.has_line("no tests ran in"), str(run)
 
 
@@ -523,17 +542,16 @@ def test_stubborn(number):
 )
 
 
-def test_interrupt_twice(project: Project) -> None:
+@each_ending
+def test_ended_by_a_signal_twice(project: Project, name: str) -> None:
     project.write({"test_a.py": STUBBORN})
     running = project.start("-n2")
     started(project, 2)
-    os.kill(running.pid, signal.SIGINT)
+    os.kill(running.pid, signal.Signals[name])
     wait_until(lambda: project.log().count("no") == 2, "the first signal to arrive")
     assert running.process.poll() is None
-    os.kill(running.pid, signal.SIGINT)
-    run = running.wait(20)
-    assert run.code == 2, str(run)
-    assert run.has_line("KeyboardInterrupt")
+    os.kill(running.pid, signal.Signals[name])
+    assert_ended(running.wait(20), name)
 
 
 def test_interrupt_twice_quickly(project: Project) -> None:
@@ -547,53 +565,15 @@ def test_interrupt_twice_quickly(project: Project) -> None:
     assert run.code == 2, str(run)
 
 
-def test_interrupt_during_collection(project: Project) -> None:
+@each_ending
+def test_ended_by_a_signal_during_collection(project: Project, name: str) -> None:
     project.write(
         {"test_a.py": NOTE + "note('started')\ntime.sleep(60)\ndef test_a(): note('ran')\n"}
     )
     running = project.start("-n2")
     started(project, 1)
-    os.kill(running.pid, signal.SIGINT)
-    run = running.wait(20)
-    assert run.code == 2, str(run)
-    assert project.log() == ["started"]
-    assert run.has_line("KeyboardInterrupt")
-
-
-@pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGHUP", 129)])
-def test_ended_by_a_signal(project: Project, name: str, code: int) -> None:
-    """To the controller alone: teardowns, a summary, the status of a process that the signal killed (B24)."""
-    project.write({"test_a.py": SLEEPING, "test_b.py": SLEEPING})
-    running = project.start("-n2")
-    started(project, 2)
     os.kill(running.pid, signal.Signals[name])
-    run = running.wait(40)
-    assert run.code == code, str(run)
-    assert Counter(project.log()) == {"started": 2, "torn down": 2, "module torn down": 2}
-    assert run.has_line(f"ended by {name}") and run.has_line("no tests ran in"), str(run)
-
-
-def test_ended_by_a_signal_twice(project: Project) -> None:
-    project.write({"test_a.py": STUBBORN})
-    running = project.start("-n2")
-    started(project, 2)
-    os.kill(running.pid, signal.SIGTERM)
-    wait_until(lambda: project.log().count("no") == 2, "the first signal to arrive")
-    os.kill(running.pid, signal.SIGTERM)
-    run = running.wait(20)
-    assert run.code == 143, str(run)
-    assert run.has_line("ended by SIGTERM")
-
-
-def test_ended_by_a_signal_during_collection(project: Project) -> None:
-    project.write(
-        {"test_a.py": NOTE + "note('started')\ntime.sleep(60)\ndef test_a(): note('ran')\n"}
-    )
-    running = project.start("-n2")
-    started(project, 1)
-    os.kill(running.pid, signal.SIGTERM)
-    run = running.wait(20)
-    assert run.code == 143, str(run)
+    assert_ended(running.wait(20), name)
     assert project.log() == ["started"]
 
 

@@ -234,18 +234,6 @@ def test_options_are_in_the_help(green: Project) -> None:
         assert option in text
 
 
-def test_stepwise(project: Project) -> None:
-    """Stops at the first failure, as sequentially, or refuses."""
-    project.write(
-        {
-            "test_a.py": "import pytest\n@pytest.mark.parametrize('n', range(60))\ndef test_n(n):\n    assert n\n"
-        }
-    )
-    run = project.run("-n2", "--stepwise")
-    assert run.code in (1, 2, 4), str(run)
-    assert len(run.outcomes) < 60
-
-
 def test_relative_basetemp(project: Project) -> None:
     project.write(
         {"test_a.py": "def test_a(tmp_path, worker_id): (tmp_path / worker_id).touch()\n"}

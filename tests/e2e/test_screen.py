@@ -267,12 +267,6 @@ def test_missing_path(mixed: Project) -> None:
     assert "Traceback" not in run.err + run.out
 
 
-def test_missing_test(mixed: Project) -> None:
-    sequential, parallel = (mixed.run(*args, "test_a.py::test_nobody") for args in ((), ("-n2",)))
-    assert parallel.code == sequential.code == 4
-    assert "not found: " in parallel.err + parallel.out, str(parallel)
-
-
 def test_broken_conftest(project: Project) -> None:
     project.write({"conftest.py": "raise ValueError('broken conftest')", **SUITES["green"].files})
     sequential, parallel = project.run(), project.run("-n2")
@@ -360,30 +354,6 @@ def test_exit_in_a_test(project: Project) -> None:
     assert parallel.has_line("Exit: enough"), str(parallel)
     assert not parallel.has_line("INTERNALERROR")
     assert len(parallel.outcomes) < 41
-
-
-def test_exit_without_a_code(project: Project) -> None:
-    project.write({"test_a.py": EXITING.format(how="pytest.exit('enough')")})
-    sequential, parallel = project.run(), project.run("-n2")
-    assert parallel.code == sequential.code == 2
-    assert parallel.has_line("Exit: enough")
-
-
-def test_exit_while_collecting(project: Project) -> None:
-    project.write(SUITES["green"].files)
-    project.write(
-        {
-            "conftest.py": """
-                import pytest
-
-                def pytest_collection_modifyitems():
-                    pytest.exit("no more", returncode=9)
-            """
-        }
-    )
-    sequential, parallel = project.run(), project.run("-n2")
-    assert parallel.code == sequential.code == 9, str(parallel)
-    assert parallel.has_line("no more")
 
 
 @pytest.mark.parametrize("word", ["shouldstop", "shouldfail"])

@@ -144,6 +144,17 @@ static void expect_forked(uint32_t number, pid_t pid, int fds[5])
     ck_assert_int_eq(phx_inbox_take_fds(&in, fds, 5), 0);
 }
 
+static pid_t start_with_a_worker(int fds[5])
+{
+    start();
+    receive(PHX_MSG_HELLO);
+    ask_for(0, 1);
+    serve(PHX_MSG_FORK);
+    pid_t pid = fork_worker(0);
+    expect_forked(0, pid, fds);
+    return pid;
+}
+
 static void close_all(int fds[5])
 {
     for (int i = 0; i < 5; i++)
@@ -198,12 +209,7 @@ END_TEST
 START_TEST(a_worker_that_is_not_let_go_leaves)
 {
     int fds[5], status;
-    start();
-    receive(PHX_MSG_HELLO);
-    ask_for(0, 1);
-    serve(PHX_MSG_FORK);
-    pid_t pid = fork_worker(0);
-    expect_forked(0, pid, fds);
+    pid_t pid = start_with_a_worker(fds);
     switch (_i) {
     case 0: /* the controller closes its end; so does a FORKED that nobody takes */
         phx_fd_close(&fds[1]);
@@ -292,12 +298,7 @@ END_TEST
 START_TEST(somebody_elses_waitpid_does_no_harm)
 {
     int fds[5];
-    start();
-    receive(PHX_MSG_HELLO);
-    ask_for(0, 1);
-    serve(PHX_MSG_FORK);
-    pid_t pid = fork_worker(0);
-    expect_forked(0, pid, fds);
+    pid_t pid = start_with_a_worker(fds);
     kill(pid, SIGKILL);
     ck_assert_int_eq(waitpid(-1, NULL, 0), pid);
     send_number(peer, PHX_MSG_END, 0);
