@@ -225,7 +225,10 @@ class DSession:
         if self._forked:
             self._figures = engine.summary()
         if not self._terminated:
-            engine.end(LEFTOVER_GRACE_S)
+            try:
+                engine.end(LEFTOVER_GRACE_S)
+            except KeyboardInterrupt:  # every test is over; nobody wants to wait for what they left
+                session.exitstatus = ExitCode.INTERRUPTED
             self._leftovers = [
                 payload for event, _, payload in engine.poll(0) if event == "leftover"
             ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -32,11 +33,16 @@ def _preload() -> None:
 
 
 def main(channel: int) -> NoReturn:
+    # Until there is something to interrupt, Ctrl-C ends this process without a traceback.
+    interrupt_handler = signal.getsignal(signal.SIGINT)
+    if interrupt_handler is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     zygote = _engine.Zygote(channel)
     _preload()
     request, _, setup = zygote.serve()
     if request != "setup":
         os._exit(0)
+    signal.signal(signal.SIGINT, interrupt_handler)
     _run(zygote, setup)
 
 

@@ -577,6 +577,42 @@ def test_ended_by_a_signal_during_collection(project: Project, name: str) -> Non
     assert project.log() == ["started"]
 
 
+@pytest.mark.parametrize("delay", [0.03 * step for step in range(8)])
+def test_interrupt_while_the_zygote_starts(project: Project, delay: float) -> None:
+    """Whatever it imports just then: no traceback of its own. (pytest itself has one while it starts.)"""
+    project.write({"test_a.py": "import time\ndef test_a(): time.sleep(60)\n"})
+    running = project.start("-n2")
+    wait_until(lambda: len(marked_processes(running.mark)) >= 3, "the zygote")
+    time.sleep(delay)
+    os.kill(running.pid, signal.SIGINT)
+    run = running.wait(20)
+    assert run.code != 0 and "phalanx/zygote.py" not in run.err, str(run)
+
+
+def test_interrupt_at_the_end(project: Project) -> None:
+    """While the processes that tests have left are waited for: a summary, and no traceback."""
+    project.write(
+        {
+            "test_a.py": NOTE
+            + "def test_a():\n    subprocess.Popen(['sh', '-c', 'trap \"\" TERM; sleep 60'])\n",
+            "conftest.py": """
+                import os
+
+                def pytest_sessionfinish(session):
+                    if "PYTEST_XDIST_WORKER" not in os.environ:
+                        os.open("ending", os.O_CREAT)
+            """,
+        }
+    )
+    running = project.start("-n1")
+    wait_until(lambda: (project.path / "ending").exists(), "the end of the tests")
+    time.sleep(0.1)
+    os.kill(running.pid, signal.SIGINT)
+    run = running.wait(20)
+    assert "Traceback" not in run.err and run.counts == {"passed": 1}, str(run)
+    assert run.code in (0, 2)
+
+
 def test_a_signal_that_is_ignored_stays_ignored(project: Project) -> None:
     """As under nohup."""
     project.write({"test_a.py": NOTE + "def test_a():\n    note('started')\n    time.sleep(1)\n"})
