@@ -147,6 +147,8 @@ class DSession:
         self._pending_exception: BaseException | None = None
         self._internal_error = False
         self._failure: str | None = None
+        self._heard: set[int] = set()  # tests with their last report
+        self._rejected: tuple[WorkerController, dict[str, Any]] | None = None
         self._handlers: dict[str, Callable[[int, Any], None]] = {
             name[3:]: getattr(self, name) for name in dir(type(self)) if name.startswith("on_")
         }
@@ -204,6 +206,7 @@ class DSession:
                 rare_collections.end()
         if self._interrupted or interrupts.count:  # it may have come after the loop's last look
             raise interrupts.exception()
+        self._report_lost()
         self._check_account()
         if self._pending_exception is not None:
             raise self._pending_exception
@@ -459,6 +462,8 @@ class DSession:
     def on_report(self, number: int, data: dict[str, Any]) -> None:
         report = self._read_report(self.config, data)
         report.node = self.nodes[number]
+        if report.when == "teardown":
+            self._heard.add(data.get("item_index", -1))
         self.config.hook.pytest_runtest_logreport(report=report)
 
     def on_xml_record(self, number: int, data: dict[str, Any]) -> None:
@@ -503,6 +508,8 @@ class DSession:
             if payload["test"] is not None:
                 self._cut_short.append(self.ids[payload["test"]])
             return
+        if payload["text"]:
+            self._rejected = node, payload
         cause = crash.describe_down(payload)
         self.config.hook.pytest_testnodedown(node=node, error=f"Not properly terminated: {cause}")
         if payload["test"] is not None:
@@ -517,6 +524,7 @@ class DSession:
 
     def _handle_crash_item(self, node: WorkerController, payload: dict[str, Any]) -> None:
         test = payload["test"]
+        self._heard.add(test)
         nodeid = self.ids[test]
         started, location = self._started.get(node.number, (None, None))
         if started != nodeid:  # it died before the test could say that it starts
@@ -555,6 +563,18 @@ class DSession:
     def _fail(self, message: str) -> None:
         """The run goes on, and is not a success."""
         self._failure = f"{self._failure}; {message}" if self._failure else message
+
+    def _report_lost(self) -> None:
+        """A worker that sends bytes of somebody else's is ended as soon as they are read. What it ran until
+        then has a place in the ledger and no report that can be trusted."""
+        if self._rejected is None:
+            return
+        node, payload = self._rejected
+        engine = self.engine
+        left = {*engine.tests_in_state("not_run"), *engine.tests_in_state("unaccounted")}
+        for test in set(range(len(self.ids))) - self._heard - left:
+            lost = {**payload, "test": test, "phase": 0, "last_words": ("", "", "")}
+            self._handle_crash_item(node, lost)
 
     def _check_account(self) -> None:
         """Never green with a test missing: the ledger says what became of every test."""
