@@ -51,13 +51,24 @@ def hook(head: str, body: str) -> dict[str, str]:
 class Stop:
     args: tuple[str, ...] = ()
     files: dict[str, str] = dataclasses.field(default_factory=dict)
-    code: int | None = (
-        1  # None: that of the run without workers, which differs between versions of pytest
-    )
+    # None: that of the run without workers, which differs between versions of pytest
+    code: int | None = 1
     # Everything has to be as without workers; else there may be more or fewer tests.
     same: bool = True
     before: tuple[str, ...] | None = None  # arguments of a sequential run before this one
     says: str = ""
+
+
+def early(files: dict[str, str], code: int, says: str) -> Stop:
+    """A suite that ends its run while tests run."""
+    return Stop((), files, code, same=False, says=says)
+
+
+def session_word(word: str) -> dict[str, str]:
+    return hook(
+        "@pytest.fixture(autouse=True)\ndef stops(request):",
+        f"request.session.{word} = 'somebody wants it'",
+    )
 
 
 STOPS = {
@@ -91,33 +102,23 @@ STOPS = {
     "maxfail, broken modules": Stop(
         ("--maxfail=2",), {"test_0.py": "import no_such_module\n", **BROKEN}, None
     ),
-    "exit in a test": Stop(
-        (),
+    "exit in a test": early(
         {"test_a.py": "import pytest\ndef test_a(): pytest.exit('enough', returncode=7)\n"},
         7,
-        same=False,
-        says="Exit: enough",
+        "Exit: enough",
     ),
-    "exit without a code": Stop(
-        (),
-        {"test_a.py": "import pytest\ndef test_a(): pytest.exit('enough')\n"},
-        2,
-        same=False,
-        says="Exit: enough",
+    "exit without a code": early(
+        {"test_a.py": "import pytest\ndef test_a(): pytest.exit('enough')\n"}, 2, "Exit: enough"
     ),
-    "exit in a fixture": Stop(
-        (),
+    "exit in a fixture": early(
         hook("@pytest.fixture(autouse=True)\ndef ends():", "pytest.exit('enough', returncode=8)"),
         8,
-        same=False,
-        says="Exit: enough",
+        "Exit: enough",
     ),
-    "exit in a hook of a test": Stop(
-        (),
+    "exit in a hook of a test": early(
         hook("def pytest_runtest_setup(item):", "pytest.exit('enough', returncode=9)"),
         9,
-        same=False,
-        says="Exit: enough",
+        "Exit: enough",
     ),
     "exit after collection": Stop(
         (),
@@ -131,32 +132,12 @@ STOPS = {
         None,
         says="enough",
     ),
-    "the session is to stop": Stop(
-        (),
-        hook(
-            "@pytest.fixture(autouse=True)\ndef stops(request):",
-            "request.session.shouldstop = 'somebody wants it'",
-        ),
-        2,
-        same=False,
-        says="somebody wants it",
-    ),
-    "the session has failed": Stop(
-        (),
-        hook(
-            "@pytest.fixture(autouse=True)\ndef stops(request):",
-            "request.session.shouldfail = 'somebody wants it'",
-        ),
-        1,
-        same=False,
-        says="somebody wants it",
-    ),
-    "internal error of a test's hook": Stop(
-        (),
+    "the session is to stop": early(session_word("shouldstop"), 2, "somebody wants it"),
+    "the session has failed": early(session_word("shouldfail"), 1, "somebody wants it"),
+    "internal error of a test's hook": early(
         hook("def pytest_runtest_protocol(item):", "raise RuntimeError('broken hook')"),
         3,
-        same=False,
-        says="RuntimeError: broken hook",
+        "RuntimeError: broken hook",
     ),
     "internal error of collection": Stop(
         (),
@@ -173,15 +154,18 @@ RunStop = Callable[[str, str], Run]
 def run_stop(new_project: Callable[..., Project]) -> RunStop:
     sequential: dict[str, Run] = {}
 
-    def run(name: str, dist: str) -> Run:
+    def start(name: str, *mode: str) -> Run:
         stop = STOPS[name]
         project = new_project({**SUITE, **stop.files})
         if stop.before is not None:
             project.run(*stop.before)
+        return project.run(*mode, *stop.args)
+
+    def run(name: str, dist: str) -> Run:
         if dist != "sequential":
-            return project.run("-n2", f"--dist={dist}", *stop.args)
+            return start(name, "-n2", f"--dist={dist}")
         if name not in sequential:
-            sequential[name] = project.run(*stop.args)
+            sequential[name] = start(name)
         return sequential[name]
 
     return run
