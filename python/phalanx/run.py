@@ -1,0 +1,69 @@
+"""A distributed run as its controller knows it: what the events change, and the hooks of `DSession` read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from phalanx import _engine
+from phalanx.terminal import TerminalDistReporter
+
+if TYPE_CHECKING:
+    from phalanx.nodes import NodeManager, WorkerController
+
+
+class Run:
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.dist: str = config.getoption("dist")
+        self.session: Any = None  # pytest's, from its start on
+        self.nodemanager: NodeManager | None = None
+        self.nodes: list[WorkerController] = []
+        self.ids: list[str] = []
+        self.sched: Any = None
+        self.terminal: Any = config.pluginmanager.getplugin("terminalreporter")
+        self.trdist: TerminalDistReporter | None = None
+        if self.terminal:
+            self.trdist = TerminalDistReporter(config)
+            config.pluginmanager.register(self.trdist, "terminaldistreporter")
+        self.controller: _engine.Controller | None = None
+        self.forked = False  # the workers were asked for
+        self.over = False  # the zygote ended without a run
+        self.stopping = False
+        self.interrupted = False
+        self.terminated = False  # by SIGTERM or SIGHUP: nobody waits for anything
+        self.internal_error = False
+        self.pending_exception: BaseException | None = None
+        self.failure: str | None = None
+
+    @property
+    def engine(self) -> _engine.Controller:
+        assert self.controller is not None
+        return self.controller
+
+    def is_over(self) -> bool:
+        return self.over or (self.forked and self.engine.active() == 0)
+
+    def stop(self) -> None:
+        """Nobody claims any more; what runs goes on to its end. Of -x while tests are collected the zygote
+        knows as well: how its collection ends decides how the run does, as without workers."""
+        self.stopping = True
+        if self.forked:
+            self.engine.stop()
+        elif self.session.shouldstop:
+            self.over = True
+
+    def fail(self, message: str) -> None:
+        """The run goes on, and is not a success."""
+        self.failure = f"{self.failure}; {message}" if self.failure else message
+
+    def report_line(self, line: str) -> None:
+        if self.terminal and self.config.option.verbose >= 0:
+            self.terminal.write_line(line)
+
+
+def some(ids: list[str], most: int = 5) -> str:
+    """Node ids for a sentence: not thousands of them."""
+    more = f", … and {len(ids) - most} more" if len(ids) > most else ""
+    return ", ".join(ids[:most]) + more

@@ -1,0 +1,188 @@
+"""Events of the workers, turned into pytest's hooks, in the order in which each worker caused them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from phalanx import _engine, crash, junit, options
+from phalanx.nodes import WorkerController
+from phalanx.run import Run
+from phalanx.serialize import report_reader
+
+
+class WorkerEvents:
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.info: dict[str, Any] = {}  # what the zygote tells of all its workers
+        self.max_restart = options.max_worker_restart(run.config)
+        self.cut_short: list[str] = []  # tests that were running when their worker was interrupted
+        self.summary_reports: list[str] = []
+        self._started: dict[int, Any] = {}  # worker number: (node id, location) of its last test
+        self._heard: set[int] = set()  # tests with their last report
+        self._rejected: tuple[WorkerController, dict[str, Any]] | None = None
+        self._xml_records = junit.Records(run.config)
+
+    def begin(self) -> None:
+        """All plugins are there now, also those that read reports."""
+        self._read_report = report_reader(self.run.config)
+
+    def set_info(self, node: WorkerController, info: dict[str, Any]) -> None:
+        node.workerinfo = dict(info, id=node.gateway.id, spec=node.gateway.spec)
+
+    def fork(self, node: WorkerController) -> None:
+        lossy = _engine.encode(node.workerinput)[1]
+        if lossy:
+            self.run.config.issue_config_time_warning(
+                pytest.PytestWarning(
+                    f"{lossy} of the values in the workerinput of {node.gateway.id} cannot cross to "
+                    "the worker and arrive as their repr"
+                ),
+                stacklevel=2,
+            )
+        self.run.engine.fork(
+            node.number,
+            {"workerinput": node.workerinput, "environment": node.gateway.spec.env},
+        )
+
+    def on_worker_up(self, number: int, pid: int) -> None:
+        pass
+
+    def on_log_start(self, number: int, data: Any) -> None:
+        nodeid, location = self._started[number] = data
+        self.run.config.hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+
+    def on_log_finish(self, number: int, data: Any) -> None:
+        nodeid, location = data
+        self.run.config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+
+    def on_report(self, number: int, data: dict[str, Any]) -> None:
+        report = self._read_report(self.run.config, data)
+        report.node = self.run.nodes[number]
+        if report.when == "teardown":
+            self._heard.add(data.get("item_index", -1))
+        self.run.config.hook.pytest_runtest_logreport(report=report)
+
+    def on_xml_record(self, number: int, data: dict[str, Any]) -> None:
+        self._xml_records.add(self.run.nodes[number], data)
+
+    def on_internal_error(self, number: int, text: str) -> None:
+        """pytest_internalerror takes exceptions, which cannot cross: the text is raised here anew."""
+        self.run.internal_error = True
+        try:
+            raise RuntimeError(text)
+        except RuntimeError:
+            excinfo = pytest.ExceptionInfo.from_current()
+            self.run.config.hook.pytest_internalerror(excrepr=_Text(text), excinfo=excinfo)
+        self.run.stop()
+
+    def on_stopped(self, number: int, data: dict[str, Any]) -> None:
+        """A test or hook called pytest.exit, or raised KeyboardInterrupt."""
+        if not self.run.interrupted and self.run.pending_exception is None:
+            if data["exit"]:
+                self.run.pending_exception = pytest.exit.Exception(
+                    data["reason"], data["returncode"]
+                )
+            else:
+                self.run.pending_exception = KeyboardInterrupt()
+        self.run.stop()
+
+    def on_finished(self, number: int, workeroutput: dict[str, Any]) -> None:
+        node = self.run.nodes[number]
+        node.workeroutput = workeroutput
+        node.shutting_down = True
+        session = self.run.session
+        if workeroutput["shouldfail"] and not session.shouldfail:
+            session.shouldfail = workeroutput["shouldfail"]
+        if workeroutput["shouldstop"] and not session.shouldstop:
+            session.shouldstop = workeroutput["shouldstop"]
+
+    def on_worker_down(self, number: int, payload: dict[str, Any]) -> None:
+        node = self.run.nodes[number]
+        node.shutting_down = True
+        if payload["finished"]:
+            self.run.config.hook.pytest_testnodedown(node=node, error=None)
+            if payload["text"]:
+                self.run.report_line(f"[{node.gateway.id}] {payload['text']}")
+            if payload["test"] is not None:
+                self.cut_short.append(self.run.ids[payload["test"]])
+            return
+        if payload["text"]:
+            self._rejected = node, payload
+        cause = crash.describe_down(payload)
+        self.run.config.hook.pytest_testnodedown(
+            node=node, error=f"Not properly terminated: {cause}"
+        )
+        if payload["test"] is not None:
+            self._handle_crash_item(node, payload)
+        elif not self.run.stopping:
+            self._died_idle(node, cause)
+        self._replace(node, payload["replacement"])
+
+    def _died_idle(self, node: WorkerController, cause: str) -> None:
+        """No test is to blame, but teardowns and what its plugins had to say are lost: not a success."""
+        self.run.fail(f"worker {node.gateway.id} died outside a test: {cause}")
+
+    def _handle_crash_item(self, node: WorkerController, payload: dict[str, Any]) -> None:
+        test = payload["test"]
+        self._heard.add(test)
+        nodeid = self.run.ids[test]
+        started, location = self._started.get(node.number, (None, None))
+        if started != nodeid:  # it died before the test could say that it starts
+            location = (nodeid.split("::")[0], None, nodeid)
+        report: Any = crash.crash_report(node.gateway.id, nodeid, location, payload)
+        report.node = node
+        report.worker_id = node.gateway.id
+        report.item_index = test
+        self.run.config.hook.pytest_handlecrashitem(
+            crashitem=nodeid, report=report, sched=self.run.sched
+        )
+        self.run.config.hook.pytest_runtest_logreport(report=report)
+
+    def _replace(self, node: WorkerController, number: int | None) -> None:
+        assert self.run.nodemanager is not None
+        if number is not None:
+            self.run.report_line(f"\nreplacing crashed worker {node.gateway.id}")
+            clone = self.run.nodemanager.setup_node(node.gateway.spec, number)
+            self.set_info(clone, self.info)
+            self.run.nodes.append(clone)
+            self.fork(clone)
+            self.run.config.hook.pytest_testnodeready(node=clone)
+        elif not self.run.stopping and self.max_restart is not None:
+            if self.max_restart == 0:
+                message = f"worker {node.gateway.id} crashed and worker restarting disabled"
+            else:
+                message = f"maximum crashed workers reached: {self.max_restart}"
+            if message not in self.summary_reports:
+                self.summary_reports.append(message)
+                self.run.report_line("\n" + message)
+
+    def on_fork_failed(self, number: int, text: str) -> None:
+        node = self.run.nodes[number]
+        self.run.config.hook.pytest_testnodedown(node=node, error=f"could not be started: {text}")
+
+    def report_lost(self) -> None:
+        """A worker that sends bytes of somebody else's is ended as soon as they are read. What it ran until
+        then has a place in the ledger and no report that can be trusted."""
+        if self._rejected is None:
+            return
+        node, payload = self._rejected
+        engine = self.run.engine
+        left = {*engine.tests_in_state("not_run"), *engine.tests_in_state("unaccounted")}
+        for test in set(range(len(self.run.ids))) - self._heard - left:
+            lost = {**payload, "test": test, "phase": 0, "last_words": ("", "", "")}
+            self._handle_crash_item(node, lost)
+
+
+class _Text:
+    """A string in the place of an exception's representation."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+    def toterminal(self, tw: Any) -> None:
+        tw.line(self._text)
