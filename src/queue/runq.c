@@ -94,6 +94,7 @@ int phx_runq_claim(struct phx_runq *q, uint32_t worker, uint32_t *out_pos)
 void phx_runq_start(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now)
 {
     struct phx_runq_slot *slot = runq_slot(q, worker);
+    phx_runq_time_start(q, pos, now);
     note_store(&slot->started, (uint64_t)now);
     note_store(&slot->since, (uint64_t)now);
     note_store(&slot->phase, PHX_PHASE_SETUP);
@@ -107,6 +108,7 @@ void phx_runq_start(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns no
 void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase phase, phx_ns now)
 {
     struct phx_runq_slot *slot = runq_slot(q, worker);
+    phx_runq_time_phase(q, worker, shared_load(&slot->running, memory_order_relaxed), now);
     note_store(&slot->since, (uint64_t)now);
     note_store(&slot->phase, (uint32_t)phase);
 }
@@ -114,8 +116,9 @@ void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase pha
 void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now)
 {
     struct phx_runq_slot *slot = runq_slot(q, worker);
-    /* Release pairs with phx_runq_state's acquire. The ledger before `running`: a test that has
-     * ended is never taken for one that crashed. */
+    phx_runq_time_end(q, worker, pos, now);
+    /* Release pairs with phx_runq_state's acquire: who sees it ended sees its times. The ledger
+     * before `running`: a test that has ended is never taken for one that crashed. */
     shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_ENDED), memory_order_release);
     shared_store(&slot->running, RUNQ_NO_POS, memory_order_release);
     uint64_t took = (uint64_t)now - note_load(&slot->started);

@@ -42,12 +42,14 @@ struct phx_runq { /* opaque: a handle of pointers into the region; copying it is
     struct phx_runq_slot *slots;
     void *words;
     void *ledger;
+    void *times;
     uint32_t *order;
     uint32_t *unit;
     uint64_t *cost;
     /* Copied when the handle was made, so that a worker which overwrites the region's header leads
      * nobody out of bounds. */
     uint32_t nworkers, ntests, capacity, keep_first_unit;
+    phx_ns epoch;
 };
 
 /* Bytes that a region needs for `plan`, up to `nworkers` workers over the whole run (replacements
@@ -59,6 +61,10 @@ size_t phx_runq_size(const struct phx_plan *plan, uint32_t nworkers, uint32_t nl
  * or `size` is too small. Runs in the controller, before any worker maps the region. */
 int phx_runq_init(struct phx_runq *q, void *mem, size_t size, const struct phx_plan *plan,
                   uint32_t nworkers, uint32_t nlate);
+
+/* The moment that `started` of a timing counts from; 0 unless it is set. Runs in the controller,
+ * before any worker maps the region. */
+void phx_runq_set_epoch(struct phx_runq *q, phx_ns epoch);
 
 /* Makes a handle on a region that somebody else filled. Returns 0 or PHX_E_CORRUPT. */
 int phx_runq_attach(struct phx_runq *q, void *mem, size_t size, struct phx_err *err);
@@ -77,7 +83,9 @@ void phx_runq_join(struct phx_runq *q, uint32_t worker);
  * A worker that already holds a claim and has not started it gets the same position again. */
 int phx_runq_claim(struct phx_runq *q, uint32_t worker, uint32_t *out_pos);
 
-/* The claimed test starts, enters a phase, has ended (call after its reports were written). */
+/* The claimed test starts, enters a phase, has ended (call after its reports were written). Each
+ * also closes the phase before it in the position's timing; a phase that is entered again (a test
+ * that a plugin reruns) adds up. */
 void phx_runq_start(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
 void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase phase, phx_ns now);
 void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
@@ -96,6 +104,19 @@ int phx_runq_closed(const struct phx_runq *q);
  * using it as an index. UINT32_MAX for a position that cannot be. */
 uint32_t phx_runq_test(const struct phx_runq *q, uint32_t pos);
 enum phx_runq_state phx_runq_state(const struct phx_runq *q, uint32_t pos);
+
+struct phx_runq_timing {  /* of one position; a duration longer than 71 minutes is UINT32_MAX */
+    uint32_t worker;      /* who ran it */
+    phx_ns started;       /* since the epoch of the run */
+    uint32_t phase_us[4]; /* by enum phx_runq_phase ([0] is 0): microseconds in each phase that has
+                             ended; a report belongs to its phase */
+    uint32_t total_us;    /* from start to end; 0 when it has not ended (it runs, or crashed) */
+};
+
+/* How long a position took, and with whom. Of a crashed one: the phases before the one it died in.
+ * Returns 1; 0 (nothing set) when it was not started; PHX_E_CORRUPT when what is there cannot be
+ * true. */
+int phx_runq_timing(const struct phx_runq *q, uint32_t pos, struct phx_runq_timing *out);
 
 /* ---- what the controller calls ---- */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct layout { /* offsets in bytes */
-    size_t words, slots, cost, order, unit, ledger, size;
+    size_t words, slots, cost, order, unit, ledger, times, size;
 };
 
 static size_t part(size_t *end, size_t bytes)
@@ -27,6 +27,7 @@ static struct layout lay_out(uint32_t nworkers, uint32_t capacity)
     at.order = part(&end, capacity * sizeof(uint32_t));
     at.unit = part(&end, capacity * sizeof(uint32_t));
     at.ledger = part(&end, capacity * sizeof(uint32_t));
+    at.times = part(&end, capacity * sizeof(struct runq_times));
     at.size = end;
     return at;
 }
@@ -45,6 +46,7 @@ static void point(struct phx_runq *q, void *mem, const struct phx_runq_header *h
     q->slots = (void *)(base + at.slots);
     q->words = base + at.words;
     q->ledger = base + at.ledger;
+    q->times = base + at.times;
     q->order = (void *)(base + at.order);
     q->unit = (void *)(base + at.unit);
     q->cost = (void *)(base + at.cost);
@@ -52,6 +54,7 @@ static void point(struct phx_runq *q, void *mem, const struct phx_runq_header *h
     q->ntests = header->ntests;
     q->capacity = header->capacity;
     q->keep_first_unit = header->keep_first_unit;
+    q->epoch = header->epoch;
 }
 
 size_t phx_runq_size(const struct phx_plan *plan, uint32_t nworkers, uint32_t nlate)
@@ -142,6 +145,11 @@ int phx_runq_init(struct phx_runq *q, void *mem, size_t size, const struct phx_p
     header->magic = RUNQ_MAGIC;
     *q = made;
     return 0;
+}
+
+void phx_runq_set_epoch(struct phx_runq *q, phx_ns epoch)
+{
+    q->epoch = q->header->epoch = epoch;
 }
 
 int phx_runq_attach(struct phx_runq *q, void *mem, size_t size, struct phx_err *err)

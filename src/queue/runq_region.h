@@ -14,6 +14,8 @@
  *       │ order   [capacity]       u32: position -> test                               │
  *       │ unit    [capacity]       u32: position -> first position of its unit         │
  *       │ ledger  [capacity]       u32: worker << 8 | state                            │
+ *       ├──────────────────────────────────────────────────────────────────────────────┤
+ *       │ times   [capacity]       24 bytes: when it began, how long each phase took   │
  *       └──────────────────────────────────────────────────────────────────────────────┘
  *       capacity = the plan's tests + room for late ones; every part starts on a cache line
  *
@@ -57,7 +59,7 @@ _Static_assert(sizeof(_Atomic uint32_t) == 4 && sizeof(_Atomic uint64_t) == 8, "
 
 enum {
     RUNQ_LINE = 64,
-    RUNQ_VERSION = 1,
+    RUNQ_VERSION = 2,
 };
 
 #define RUNQ_MAGIC UINT64_C(0x51525f584c4e4850) /* "PHNLX_RQ" in memory */
@@ -88,6 +90,7 @@ struct phx_runq_header {
     uint32_t ntests;
     uint32_t capacity;
     uint32_t keep_first_unit;
+    int64_t epoch; /* phx_ns that `started` of the times counts from */
     /* 0 or 1. Written once by anyone, read by every claim: hence a line that nobody else writes. */
     _Alignas(RUNQ_LINE) _Atomic uint32_t closed;
     /* Positions in use. Written by the controller (late tests), read by anyone. */
@@ -99,6 +102,7 @@ struct phx_runq_header {
 };
 
 _Static_assert(sizeof(struct phx_runq_header) == 4UL * RUNQ_LINE, "header");
+_Static_assert(offsetof(struct phx_runq_header, epoch) == 40, "epoch");
 _Static_assert(offsetof(struct phx_runq_header, closed) == 1UL * RUNQ_LINE, "closed");
 _Static_assert(offsetof(struct phx_runq_header, positions) == 2UL * RUNQ_LINE, "positions");
 _Static_assert(offsetof(struct phx_runq_header, lock) == 3UL * RUNQ_LINE, "lock");
@@ -137,6 +141,28 @@ struct phx_runq_slot {
 
 _Static_assert(sizeof(struct phx_runq_slot) == 2UL * RUNQ_LINE, "slot");
 _Static_assert(offsetof(struct phx_runq_slot, since) == RUNQ_LINE, "notes on a line of their own");
+
+/* The times of a position: notes, written by the worker that runs it and by nobody else, read by
+ * the controller also after that worker's death.
+ *
+ *      0 ┌─────────────────────────┐
+ *        │ started                 │  ns since the epoch
+ *      8 ├────────────┬────────────┤
+ *        │ setup      │ call       │  microseconds, as far as the phase has ended
+ *     16 ├────────────┼────────────┤
+ *        │ teardown   │ total      │  total: from start to end; 0 until it has ended
+ *     24 └────────────┴────────────┘
+ */
+struct runq_times {
+    _Atomic uint64_t started;
+    _Atomic uint32_t phase_us[3]; /* of PHX_PHASE_SETUP and so on, less one */
+    _Atomic uint32_t total_us;
+};
+
+_Static_assert(sizeof(struct runq_times) == 24, "times");
+_Static_assert(offsetof(struct runq_times, phase_us) == 8, "phases");
+_Static_assert(offsetof(struct runq_times, total_us) == 20, "total");
+_Static_assert(PHX_PHASE_SETUP == 1 && PHX_PHASE_TEARDOWN == 3, "phases are indices, less one");
 
 /* ---- words ---- */
 
@@ -191,7 +217,19 @@ static inline uint32_t runq_entry_state(uint32_t entry)
     return entry & 0xff;
 }
 
+static inline struct runq_times *runq_times(const struct phx_runq *q, uint32_t pos)
+{
+    assert(pos < q->capacity);
+    return &((struct runq_times *)q->times)[pos];
+}
+
 /* ---- between the files of the run queue ---- */
+
+/* The position starts at `now`; its worker's phase ends; it has ended. Run by that worker, which
+ * calls the second before it notes the next phase. */
+void phx_runq_time_start(const struct phx_runq *q, uint32_t pos, phx_ns now);
+void phx_runq_time_phase(const struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
+void phx_runq_time_end(const struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
 
 /* Moves work from another word into the worker's own, which is empty, and claims the first position
  * of it. Returns 1 with *out_pos, 0 nothing to take, -EAGAIN the lock is held, PHX_E_CORRUPT. */

@@ -183,6 +183,7 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
         phx_fd_close(&fd);
         return status;
     }
+    phx_runq_set_epoch(&c->queue, phx_clock_now());
     c->queue_fd = fd;
     c->queue_mem = mem;
     c->queue_size = mapped;
@@ -649,6 +650,12 @@ int phx_controller_look(const struct phx_controller *c, uint32_t number, struct 
         return -ENOENT;
     phx_runq_look(&c->queue, number, out);
     return 0;
+}
+
+int phx_controller_timing(const struct phx_controller *c, uint32_t position,
+                          struct phx_runq_timing *out)
+{
+    return c->queue_mem ? phx_runq_timing(&c->queue, position, out) : 0;
 }
 
 void phx_controller_figures(const struct phx_controller *c, struct phx_controller_figures *out)

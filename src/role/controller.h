@@ -152,6 +152,10 @@ void phx_controller_figures(const struct phx_controller *controller,
 const char *phx_controller_node_id(const struct phx_controller *controller, uint32_t position,
                                    size_t *out_size);
 
+/* How long a position took; see phx_runq_timing. The epoch is the moment of phx_controller_plan. */
+int phx_controller_timing(const struct phx_controller *controller, uint32_t position,
+                          struct phx_runq_timing *out);
+
 /* What one worker has done so far. Returns 0 or -ENOENT for a number that was never a worker's. */
 int phx_controller_look(const struct phx_controller *controller, uint32_t number,
                         struct phx_runq_view *out);

@@ -24,6 +24,7 @@ static int model_swap(volatile void *at, size_t size, void *expected, uint64_t d
 #include "queue/runq_bury.c"
 #include "queue/runq_region.c"
 #include "queue/runq_steal.c"
+#include "queue/runq_timing.c"
 
 #include "harness.h"
 #include "runq_fixture.h"

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "harness.h"
+#include "queue/runq_region.h"
 #include "runq_fixture.h"
 
 /* Most tests are about policy: who gets what. That nothing is lost or run twice whoever dies when
@@ -242,6 +243,109 @@ START_TEST(the_slot_tells_times_and_counts)
 }
 END_TEST
 
+static void enter(uint32_t worker, enum phx_runq_phase phase, phx_ns now)
+{
+    phx_runq_phase(&f.q, worker, phase, now);
+}
+
+START_TEST(a_position_tells_how_long_its_phases_took)
+{
+    make(2, 1, 1, 2);
+    phx_runq_set_epoch(&f.q, 1000);
+    struct phx_runq other; /* as the worker has it */
+    ck_assert_int_eq(phx_runq_attach(&other, f.mem, f.size, NULL), 0);
+    ck_assert_int_eq(other.epoch, 1000);
+    struct phx_runq_timing t = {.worker = 77};
+    ck_assert_int_eq(claim(1), 1);
+    ck_assert_int_eq(phx_runq_timing(&f.q, 1, &t), 0);
+    ck_assert_uint_eq(t.worker, 77);
+
+    phx_runq_start(&f.q, 1, 1, 5000);
+    enter(1, PHX_PHASE_CALL, 2005999); /* microseconds are cut, not rounded */
+    ck_assert_int_eq(phx_runq_timing(&f.q, 1, &t), 1);
+    ck_assert_uint_eq(t.worker, 1);
+    ck_assert_int_eq(t.started, 4000);
+    ck_assert_uint_eq(t.phase_us[PHX_PHASE_SETUP], 2000);
+    ck_assert_uint_eq(t.phase_us[PHX_PHASE_CALL], 0);
+    ck_assert_uint_eq(t.total_us, 0);
+
+    enter(1, PHX_PHASE_TEARDOWN, 5005000);
+    enter(1, PHX_PHASE_SETUP, 6005000); /* a rerun: its phases add up */
+    enter(1, PHX_PHASE_TEARDOWN, 6505000);
+    enter(1, PHX_PHASE_NONE, 6605000);
+    phx_runq_end(&f.q, 1, 1, 9005000);
+    ck_assert_int_eq(phx_runq_timing(&f.q, 1, &t), 1);
+    ck_assert_uint_eq(t.phase_us[PHX_PHASE_NONE], 0);
+    ck_assert_uint_eq(t.phase_us[PHX_PHASE_SETUP], 2500);
+    ck_assert_uint_eq(t.phase_us[PHX_PHASE_CALL], 2999);
+    ck_assert_uint_eq(t.phase_us[PHX_PHASE_TEARDOWN], 1100);
+    ck_assert_uint_eq(t.total_us, 9000);
+    ck_assert_int_eq(phx_runq_timing(&f.q, 0, &t), 0);
+    ck_assert_int_eq(phx_runq_timing(&f.q, 1000, &t), 0);
+    fixture_fini(&f);
+}
+END_TEST
+
+START_TEST(a_crashed_position_tells_of_the_phases_before)
+{
+    make(2, 1, 1, 1);
+    ck_assert_int_eq(claim(0), 0);
+    phx_runq_start(&f.q, 0, 0, 1000000);
+    enter(0, PHX_PHASE_CALL, 3000000);
+    ck_assert_int_eq(phx_runq_bury(&f.q, 0, NULL), 0);
+    struct phx_runq_timing t;
+    ck_assert_int_eq(phx_runq_timing(&f.q, 0, &t), 1);
+    ck_assert_int_eq(t.started, 1000000);
+    ck_assert_uint_eq(t.phase_us[PHX_PHASE_SETUP], 2000);
+    ck_assert_uint_eq(t.total_us, 0);
+    fixture_fini(&f);
+}
+END_TEST
+
+/* The clock may stand still, and a test may take longer than 32 bits of microseconds. */
+START_TEST(a_duration_is_cut_to_what_its_field_holds)
+{
+    make(2, 1, 1, 1);
+    struct phx_runq_timing t;
+    ck_assert_int_eq(claim(0), 0);
+    run(0, 0);
+    ck_assert_int_eq(phx_runq_timing(&f.q, 0, &t), 1);
+    ck_assert_uint_eq(t.total_us, 1);
+    ck_assert_int_eq(claim(0), 1);
+    phx_runq_start(&f.q, 0, 1, 0);
+    enter(0, PHX_PHASE_CALL, 3000 * PHX_S);
+    enter(0, PHX_PHASE_SETUP, 9000 * PHX_S);
+    phx_runq_end(&f.q, 0, 1, 20000 * PHX_S);
+    ck_assert_int_eq(phx_runq_timing(&f.q, 1, &t), 1);
+    ck_assert_uint_eq(t.phase_us[PHX_PHASE_SETUP], UINT32_MAX);
+    ck_assert_uint_eq(t.phase_us[PHX_PHASE_CALL], UINT32_MAX);
+    ck_assert_uint_eq(t.total_us, UINT32_MAX);
+    fixture_fini(&f);
+}
+END_TEST
+
+START_TEST(times_that_cannot_be_true_are_not_believed)
+{
+    make(2, 1, 1, 1);
+    struct phx_runq_timing t = {.worker = 77};
+    ck_assert_int_eq(claim(0), 0);
+    run(0, 0);
+    struct runq_times *times = runq_times(&f.q, 0);
+    times->phase_us[1] = 2; /* longer than the whole */
+    ck_assert_int_eq(phx_runq_timing(&f.q, 0, &t), PHX_E_CORRUPT);
+    times->phase_us[1] = 1;
+    ck_assert_int_eq(phx_runq_timing(&f.q, 0, &t), 1);
+    times->started = UINT64_MAX;
+    t.worker = 77;
+    ck_assert_int_eq(phx_runq_timing(&f.q, 0, &t), PHX_E_CORRUPT);
+    times->started = 0;
+    *runq_ledger(&f.q, 0) = runq_entry(1, PHX_RUNQ_ENDED); /* there is no worker 1 */
+    ck_assert_int_eq(phx_runq_timing(&f.q, 0, &t), PHX_E_CORRUPT);
+    ck_assert_uint_eq(t.worker, 77);
+    fixture_fini(&f);
+}
+END_TEST
+
 START_TEST(a_claim_given_back_is_handed_out_again)
 {
     make(4, 1, 2, 2);
@@ -419,6 +523,10 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_dead_worker_leaves_its_begun_unit_to_others);
     tcase_add_test(tests, a_worker_that_ended_well_leaves_nothing);
     tcase_add_test(tests, the_slot_tells_times_and_counts);
+    tcase_add_test(tests, a_position_tells_how_long_its_phases_took);
+    tcase_add_test(tests, a_crashed_position_tells_of_the_phases_before);
+    tcase_add_test(tests, a_duration_is_cut_to_what_its_field_holds);
+    tcase_add_test(tests, times_that_cannot_be_true_are_not_believed);
     tcase_add_test(tests, a_claim_given_back_is_handed_out_again);
     tcase_add_test(tests, a_worker_may_change_its_mind_after_giving_back);
     tcase_add_test(tests, a_closed_queue_hands_out_nothing);

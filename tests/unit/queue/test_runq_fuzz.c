@@ -35,6 +35,7 @@ static void use(struct phx_runq *q, uint32_t worker, uint32_t pos)
         return;
     }
     phx_runq_start(q, worker, pos, 1);
+    phx_runq_phase(q, worker, (enum phx_runq_phase)below(4), 1 + below(9));
     if (below(8) != 0)
         phx_runq_end(q, worker, pos, 2);
 }
@@ -97,6 +98,11 @@ static void call_everything(struct phx_runq *q)
     for (uint32_t pos = 0; pos < q->capacity + 3; pos++) {
         MUST(phx_runq_state(q, pos) <= PHX_RUNQ_CRASHED);
         (void)phx_runq_test(q, pos);
+        struct phx_runq_timing timing = {.worker = 0};
+        int got = phx_runq_timing(q, pos, &timing);
+        MUST(got == 0 || got == 1 || got == PHX_E_CORRUPT);
+        MUST(timing.worker < q->nworkers);
+        MUST(timing.started >= 0);
     }
     for (uint32_t worker = 0; worker < q->nworkers; worker++) {
         struct phx_runq_view view;

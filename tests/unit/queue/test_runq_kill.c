@@ -195,8 +195,9 @@ static _Noreturn void stepped_worker(void)
     int got = claim(STEPPED, &pos); /* a steal, as are most of them */
     for (int n = 0; got == 1 && n < 5; n++, pos = next) {
         phx_runq_start(&f.q, STEPPED, pos, 1);
+        phx_runq_phase(&f.q, STEPPED, PHX_PHASE_CALL, 1000001);
         got = claim(STEPPED, &next);
-        phx_runq_end(&f.q, STEPPED, pos, 2);
+        phx_runq_end(&f.q, STEPPED, pos, 2000001);
     }
     if (got == 1)
         phx_runq_unclaim(&f.q, STEPPED, pos);
@@ -216,8 +217,12 @@ static void die_on(void *copy, unsigned long step)
     phx_runq_bury(&q, 0, NULL);
     phx_runq_bury(&q, 1, NULL);
     uint32_t pos, before[STEPPED_TESTS + 2];
-    for (pos = 0; pos < phx_runq_positions(&q); pos++)
+    for (pos = 0; pos < phx_runq_positions(&q); pos++) {
+        struct phx_runq_timing timing;
         before[pos] = (uint32_t)phx_runq_state(&q, pos);
+        if (phx_runq_timing(&q, pos, &timing) != (before[pos] >= PHX_RUNQ_STARTED))
+            ck_abort_msg("after %lu instructions: no times of %u", step, pos);
+    }
     while ((result = phx_runq_claim(&q, REST, &pos)) == 1) {
         if (before[pos] != PHX_RUNQ_QUEUED)
             ck_abort_msg("after %lu instructions: %u runs again", step, pos);

@@ -92,8 +92,10 @@ START_TEST(the_life_of_a_test_is_in_the_ledger)
     ck_assert_int_eq(phx_worker_claim(&worker, &test), 1);
     ck_assert_uint_eq(test, NTESTS - 1);
     ck_assert_int_eq(phx_runq_state(&queue, 0), PHX_RUNQ_CLAIMED);
+    phx_ns before = phx_clock_now();
     ck_assert_int_eq(phx_worker_start(&worker), 0);
     ck_assert_int_eq(phx_runq_state(&queue, 0), PHX_RUNQ_STARTED);
+    phx_clock_sleep(PHX_MS);
     ck_assert_int_eq(phx_worker_phase(&worker, PHX_PHASE_CALL), 0);
     phx_runq_look(&queue, 0, &view);
     ck_assert_int_eq(view.running, 0);
@@ -103,6 +105,12 @@ START_TEST(the_life_of_a_test_is_in_the_ledger)
     ck_assert_int_eq(phx_worker_end(&worker), 0);
     ck_assert_int_eq(phx_runq_state(&queue, 0), PHX_RUNQ_ENDED);
     ck_assert_int_eq(phx_runq_state(&queue, 1), PHX_RUNQ_CLAIMED);
+    struct phx_runq_timing timing;
+    ck_assert_int_eq(phx_runq_timing(&queue, 0, &timing), 1);
+    ck_assert_uint_eq(timing.worker, 0);
+    ck_assert_int_ge(timing.started, before);
+    ck_assert_uint_gt(timing.phase_us[PHX_PHASE_SETUP], 0);
+    ck_assert_uint_ge(timing.total_us, timing.phase_us[PHX_PHASE_SETUP]);
     for (int i = 1; i < NTESTS; i++) {
         ck_assert_int_eq(phx_worker_start(&worker), 0);
         ck_assert_int_eq(phx_worker_claim(&worker, &test), i < NTESTS - 1);
