@@ -1,11 +1,14 @@
-"""Kills, stops and interrupts the processes of small runs at random moments, and checks what is left of
-them: a run ends, nothing of it lives on, every test is accounted for, and the exit code is right.
+"""Kills, stops, delays and interrupts the processes of small runs at random moments, floods them, and checks
+what is left of them: a run ends, nothing of it lives on, every test is accounted for, and the exit code is
+right.
 
     python tests/storm/storm.py --runs 1000            seeds 0 to 999, two at a time
     python tests/storm/storm.py --seed 4711            that one, with what it printed
+    python tests/storm/storm.py --kill-controller      each run has one fault: its controller is killed
 
 A seed decides suite, options and faults; when a fault strikes is up to the machine's load too, so that a
-failure may need its seed a few times. Ends with `N runs, N failed` and the exit status 1 if any did.
+failure may need its seed a few times. Ends with the totals of each kind of fault, `N runs, N failed`, and the
+exit status 1 if any did. Ctrl-C ends it after the runs under way, and says with which seed to go on.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ import argparse
 import concurrent.futures
 import os
 import random
+import re
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -29,16 +34,25 @@ from runner import Project, Run, Running, describe, marked_processes, wait_gone
 
 END_S = 90.0  # a run that takes longer hangs: it has a second of work, and patience of 10 s in it
 ORPHAN_S = 1.0  # how long anything may outlive the controller
-STOP_S = 0.4
+STOP_S = (0.05, 0.4, 1.2)
+DELAYS, DELAY_S = 12, 0.02
 
 NOTE = """
-import os, signal, subprocess, threading, time
+import os, random, signal, subprocess, threading, time, warnings
 import pytest
 
 def note(text):
     fd = os.open(os.path.join(os.path.dirname(__file__), "log"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(fd, (text + "\\n").encode())
     os.close(fd)
+
+def garbage():
+    for fd in range(3, 64):
+        try:
+            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
+                os.write(fd, b"garbage " * 100)
+        except OSError:
+            pass
 
 @pytest.fixture(scope="module")
 def module():
@@ -67,9 +81,18 @@ BODIES = [
     (2, "os.abort()", "failed"),
     (2, "os.kill(os.getpid(), signal.SIGKILL); time.sleep(30)", "failed"),
     (1, "os.closerange(3, 256)", "any"),
+    (1, "garbage()", "any"),
+    # Floods: of output, of reports, of warnings; and delays.
+    (2, "os.write(1, b'x' * 20_000_000)", "passed"),
+    (2, "request.node.add_report_section('call', 'flood', 'y' * 4_000_000)", "passed"),
+    (2, "request.node.user_properties += [(str(n), 'z' * 500) for n in range(2000)]", "passed"),
+    (2, "[warnings.warn(str(n)) for n in range(300)]", "passed"),
+    (2, "time.sleep(random.expovariate(4))", "passed"),
+    (1, "if os.fork() == 0: return", "passed"),
 ]
 
-# Whom a fault strikes: its weight, target and signal. A stopped process is continued after STOP_S.
+# Whom a fault strikes: its weight, target and signal. A stopped process is continued after a while; SIGCONT
+# stands for a delay: stopped and continued again and again.
 FAULTS = [
     (30, "worker", signal.SIGKILL),
     (10, "worker", signal.SIGSTOP),
@@ -82,8 +105,13 @@ FAULTS = [
     (4, "controller", signal.SIGSTOP),
     (6, "controller", signal.SIGINT),
     (4, "controller", signal.SIGTERM),
+    (2, "controller", signal.SIGHUP),
+    (4, "controller", signal.SIGCONT),
+    (6, "worker", signal.SIGCONT),
+    (4, "zygote", signal.SIGCONT),
+    (3, "guard", signal.SIGCONT),
 ]
-ENDING = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+ENDING = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -93,9 +121,14 @@ class Fault:
     target: str
     signal: signal.Signals
 
+    @property
+    def kind(self) -> str:
+        what = "delays" if self.signal == signal.SIGCONT else self.signal.name
+        return f"{what} to {self.target}"
+
     def __str__(self) -> str:
         start = "the first test" if self.of_tests else "the start"
-        return f"{self.signal.name} to the {self.target} {self.after:.2f} s after {start}"
+        return f"{self.kind} {self.after:.2f} s after {start}"
 
 
 @dataclass
@@ -111,14 +144,14 @@ def weighted(rng: random.Random, table: list[tuple[int, str, object]]) -> tuple[
     return rng.choices(table, [row[0] for row in table])[0]
 
 
-def make_scenario(seed: int) -> Scenario:
+def make_scenario(seed: int, kill_controller: bool = False) -> Scenario:
     rng = random.Random(seed)
     files, expected = {}, {}
-    for number in range(rng.randint(1, 4)):
+    for number in range(rng.randint(1, 3)):
         name, lines = f"test_{number}.py", [NOTE]
-        for index in range(rng.randint(1, 12)):
+        for index in range(rng.randint(1, 9)):
             _, body, outcome = weighted(rng, BODIES)  # type: ignore[arg-type]
-            argument = rng.choice(["", "", "module"])
+            argument = rng.choice(["request", "request", "request, module"])
             lines.append(f"def test_{index}({argument}):\n    {body}\n")
             expected[f"{name}::test_{index}"] = str(outcome)
         files[name] = "\n".join(lines)
@@ -137,6 +170,10 @@ def make_scenario(seed: int) -> Scenario:
         of_tests = rng.random() < 0.75
         after = rng.expovariate(10) if of_tests else rng.uniform(0.1, 1.0)
         faults.append(Fault(after, of_tests, target, signal.Signals(number)))
+    if kill_controller:
+        of_tests = rng.random() < 0.5
+        after = rng.uniform(0, 0.3 if of_tests else 1.0)
+        faults = [Fault(after, of_tests, "controller", signal.SIGKILL)]
     faults.sort(key=lambda fault: (fault.of_tests, fault.after))
     return Scenario(args, files, expected, faults)
 
@@ -192,8 +229,19 @@ def strike(project: Project, running: Running, scenario: Scenario, rng: random.R
         if found and send(pid := rng.choice(found), fault.signal):
             scenario.struck.append(fault)
             if fault.signal == signal.SIGSTOP:
-                time.sleep(STOP_S)
+                time.sleep(rng.choice(STOP_S))
                 send(pid, signal.SIGCONT)
+            elif fault.signal == signal.SIGCONT:
+                delay(pid)
+
+
+def delay(pid: int) -> None:
+    for _ in range(DELAYS):
+        if not send(pid, signal.SIGSTOP):
+            return
+        time.sleep(DELAY_S)
+        send(pid, signal.SIGCONT)
+        time.sleep(DELAY_S / 4)
 
 
 # ---- the verdict ----
@@ -227,13 +275,16 @@ def verdict(scenario: Scenario, run: Run, log: list[str]) -> list[str]:
         wrong.append(f"green with {len(failed)} failed: {failed[:3]}")
     if asked:
         return wrong
-    stops_early = "-x" in scenario.args or any(
-        "--max-worker-restart" in arg for arg in scenario.args
-    )
-    zygote_lost = any(f.target in ("zygote", "guard") for f in struck)
-    if silent and not stops_early and not zygote_lost:
-        wrong.append(f"no word of {len(silent)} tests: {silent[:3]}")
-    worker_hit = any(f.target == "worker" and f.signal != signal.SIGSTOP for f in struck)
+    named = re.search(r"(\d+) not run, as no worker was left", run.out)
+    not_run = int(named.group(1)) if named else 0
+    if not_run > len(silent):
+        wrong.append(f"{not_run} not run, it says, and {len(silent)} were")
+    stops_early = "-x" in scenario.args
+    zygote_lost = any(f.target in ("zygote", "guard") and f.signal in ENDING for f in struck)
+    collected = "created: " in run.out and re.search(r"\[\d+ items?\]", run.out)
+    if len(silent) != not_run and not stops_early and collected:
+        wrong.append(f"no word of {len(silent) - not_run} tests, some of {silent[:3]}")
+    worker_hit = any(f.target == "worker" and f.signal in ENDING for f in struck)
     for test, said in outcomes.items():
         expected = scenario.expected.get(test, "any")
         if expected != "any" and expected not in said and not worker_hit and not zygote_lost:
@@ -243,8 +294,10 @@ def verdict(scenario: Scenario, run: Run, log: list[str]) -> list[str]:
     return wrong
 
 
-def run_seed(seed: int, home: Path) -> tuple[Scenario, list[str], Run | None]:
-    scenario = make_scenario(seed)
+def run_seed(
+    seed: int, home: Path, kill_controller: bool = False
+) -> tuple[Scenario, list[str], Run | None]:
+    scenario = make_scenario(seed, kill_controller)
     project = Project(home / str(seed))
     project.write(scenario.files)
     running = project.start(*scenario.args)
@@ -256,8 +309,11 @@ def run_seed(seed: int, home: Path) -> tuple[Scenario, list[str], Run | None]:
         wait_gone(running.mark, 0)
         run = running.wait(10, may_leave=True)
         return scenario, [f"no end after {END_S} s; alive: {alive}"], run
-    time.sleep(ORPHAN_S)
-    left = [pid for pid in marked_processes(running.mark) if not may_live(pid, scenario)]
+    patience = time.monotonic() + ORPHAN_S
+    while left := [pid for pid in marked_processes(running.mark) if not may_live(pid, scenario)]:
+        if time.monotonic() > patience:
+            break
+        time.sleep(0.02)
     alive = describe(left)
     run = running.wait(10, may_leave=True)
     wrong = verdict(scenario, run, project.log())
@@ -303,24 +359,47 @@ def main() -> int:
     )
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--kill-controller", action="store_true", help="the only fault of each run")
     arguments = parser.parse_args()
     seeds = range(arguments.first, arguments.first + arguments.runs)
     if arguments.seed is not None:
         seeds = range(arguments.seed, arguments.seed + 1)
-    failed, faults = 0, Counter[str]()
     with tempfile.TemporaryDirectory(prefix="phalanx-storm-") as name:
-        home = Path(name)
-        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            todo = {pool.submit(run_seed, seed, home): seed for seed in seeds}
-            for future in concurrent.futures.as_completed(todo):
-                seed = todo[future]
+        return storm(seeds, Path(name), arguments)
+
+
+def storm(seeds: range, home: Path, arguments: argparse.Namespace) -> int:
+    runs, failed, struck = 0, 0, Counter[str]()
+    waiting = iter(seeds)
+    is_over = threading.Event()
+    signal.signal(signal.SIGINT, lambda number, frame: is_over.set())
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        todo: dict[concurrent.futures.Future[tuple[Scenario, list[str], Run | None]], int] = {}
+        while True:
+            while len(todo) < arguments.jobs and not is_over.is_set():
+                seed = next(waiting, None)
+                if seed is None:
+                    break
+                todo[pool.submit(run_seed, seed, home, arguments.kill_controller)] = seed
+            if not todo:
+                break
+            done, _ = concurrent.futures.wait(todo, 1, concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                seed = todo.pop(future)
                 scenario, wrong, run = future.result()
-                faults.update(f"{f.signal.name} to {f.target}" for f in scenario.struck)
+                runs += 1
                 failed += bool(wrong)
+                struck.update(fault.kind for fault in scenario.struck)
+                struck["no fault"] += not scenario.struck
                 if wrong or arguments.seed is not None:
                     report(seed, scenario, wrong, run, arguments.seed is not None)
-    print(", ".join(f"{count} {fault}" for fault, count in faults.most_common()))
-    print(f"{len(seeds)} runs, {failed} failed")
+                if runs % 500 == 0:
+                    print(f"{runs} runs, {failed} failed so far", flush=True)
+    following = next(waiting, None)
+    if following is not None:
+        print(f"go on with --first {following}")
+    print(", ".join(f"{count} {kind}" for kind, count in struck.most_common()))
+    print(f"{runs} runs, {failed} failed")
     return 1 if failed else 0
 
 
