@@ -33,18 +33,6 @@ MANY_TESTS = 2_000
 
 _DEFAULT_THRESHOLDS = gc.get_threshold()
 
-# What a worker's messages must be; one of another shape is no worker of ours.
-_SHAPES: dict[str, Any] = {
-    "report": dict,
-    "log_start": tuple,
-    "log_finish": tuple,
-    "finished": dict,
-    "stopped": dict,
-    "warning": dict,
-    "internal_error": str,
-    "xml_record": dict,
-}
-
 
 class DSession:
     def __init__(self, config: pytest.Config) -> None:
@@ -126,7 +114,6 @@ class DSession:
                 rare_collections.end()
         if self.run.interrupted or interrupts.count:  # it may have come after the loop's last look
             raise interrupts.exception()
-        self._workers.report_lost()
         self._check_account()
         if self.run.pending_exception is not None:
             raise self.run.pending_exception
@@ -197,16 +184,13 @@ class DSession:
     def _loop_once(self, interrupts: Interrupts, watchdog: Watchdog) -> None:
         handlers = self._handlers
         for event, number, payload in self.run.engine.poll():
-            watchdog.at = (event, number)
-            if not isinstance(payload, _SHAPES.get(event, object)):
-                self.run.engine.reject(number)
-                continue
+            watchdog.busy(event, number)
             handlers[event](number, payload)
             if (
                 self.run.session.shouldfail or self.run.session.shouldstop
             ) and not self.run.stopping:
                 self.run.stop()
-        watchdog.at = None
+        watchdog.idle()
         if interrupts.count and not self.run.interrupted:
             self.run.interrupted = True
             self.run.terminated = interrupts.number != signal.SIGINT

@@ -1,49 +1,60 @@
 """Tells where the controller is when it does not get on: a plugin's hook that waits for a lock or a network
-keeps all results back, and the run looks as if a test hung."""
+keeps all results back, and the run looks as if a test hung.
+
+The engine's thread looks on (src/role/watchdog.h); the stacks are written by faulthandler's signal handler,
+which needs no lock of the interpreter either.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
-import os
-import threading
-import time
+import signal
+
+from phalanx import _engine
 
 _STDERR = 2
 
 
 class Watchdog:
-    """A thread that looks on from the start of the run's loop to its end. It ends nothing."""
+    """Looks on from the start of the run's loop to its end. It ends nothing."""
 
     def __init__(self, patience: int) -> None:
-        self.at: tuple[str, int] | None = None  # the event that is handled, and its worker's number
         self._patience = patience  # seconds; 0: never mind
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, name="phalanx-watchdog", daemon=True)
+        self._dog: _engine.Watchdog | None = None
+        self._signal = 0
 
     def __enter__(self) -> Watchdog:
         if self._patience:
-            self._thread.start()
+            number = _free_signal()
+            with contextlib.suppress(
+                _engine.EngineError
+            ):  # no thread to be had: it is only a comfort
+                self._dog = _engine.Watchdog(self._patience, number, _STDERR)
+            if number and self._dog is not None:
+                self._signal = number
+                faulthandler.register(number, _STDERR, all_threads=True)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._patience:
-            self._over.set()
-            self._thread.join()
+        if self._dog is not None:
+            self._dog.stop()
+        if self._signal:
+            faulthandler.unregister(self._signal)
 
-    def _look_on(self) -> None:
-        last, since, is_told = self.at, time.monotonic(), False
-        while not self._over.wait(self._patience / 4):
-            at = self.at
-            if at is not last:
-                last, since, is_told = at, time.monotonic(), False
-            elif at is not None and not is_told and time.monotonic() - since >= self._patience:
-                self._tell(*at)
-                is_told = True
+    def busy(self, event: str, number: int) -> None:
+        """The controller handles this from now on."""
+        if self._dog is not None:
+            self._dog.busy(event, number)
 
-    def _tell(self, event: str, number: int) -> None:
-        line = (
-            f"\nphalanx: no progress for {self._patience} s: the controller is busy with an event "
-            f"'{event}' of gw{number}, and results wait. Where it is (--watchdog=0 turns this off):\n"
-        )
-        os.write(_STDERR, line.encode())
-        faulthandler.dump_traceback(_STDERR, all_threads=True)
+    def idle(self) -> None:
+        if self._dog is not None:
+            self._dog.idle()
+
+
+def _free_signal() -> int:
+    """A real-time signal that nobody has a use for; 0 if there is none: then there is the line alone."""
+    for number in range(signal.SIGRTMAX - 1, signal.SIGRTMIN, -1):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            return int(number)
+    return 0

@@ -20,8 +20,6 @@ class WorkerEvents:
         self.cut_short: list[str] = []  # tests that were running when their worker was interrupted
         self.summary_reports: list[str] = []
         self._started: dict[int, Any] = {}  # worker number: (node id, location) of its last test
-        self._heard: set[int] = set()  # tests with their last report
-        self._rejected: tuple[WorkerController, dict[str, Any]] | None = None
         self._xml_records = junit.Records(run.config)
 
     def begin(self) -> None:
@@ -60,8 +58,6 @@ class WorkerEvents:
     def on_report(self, number: int, data: dict[str, Any]) -> None:
         report = self._read_report(self.run.config, data)
         report.node = self.run.nodes[number]
-        if report.when == "teardown":
-            self._heard.add(data.get("item_index", -1))
         self.run.config.hook.pytest_runtest_logreport(report=report)
 
     def on_xml_record(self, number: int, data: dict[str, Any]) -> None:
@@ -108,8 +104,6 @@ class WorkerEvents:
             if payload["test"] is not None:
                 self.cut_short.append(self.run.ids[payload["test"]])
             return
-        if payload["text"]:
-            self._rejected = node, payload
         cause = crash.describe_down(payload)
         self.run.config.hook.pytest_testnodedown(
             node=node, error=f"Not properly terminated: {cause}"
@@ -120,13 +114,18 @@ class WorkerEvents:
             self._died_idle(node, cause)
         self._replace(node, payload["replacement"])
 
+    def on_test_lost(self, number: int, payload: dict[str, Any]) -> None:
+        """A worker that sends bytes of somebody else's is ended as soon as they are read. What it ran until
+        then has no report that can be trusted."""
+        lost = {**payload, "phase": 0, "last_words": ("", "", "")}
+        self._handle_crash_item(self.run.nodes[number], lost)
+
     def _died_idle(self, node: WorkerController, cause: str) -> None:
         """No test is to blame, but teardowns and what its plugins had to say are lost: not a success."""
         self.run.fail(f"worker {node.gateway.id} died outside a test: {cause}")
 
     def _handle_crash_item(self, node: WorkerController, payload: dict[str, Any]) -> None:
         test = payload["test"]
-        self._heard.add(test)
         nodeid = self.run.ids[test]
         started, location = self._started.get(node.number, (None, None))
         if started != nodeid:  # it died before the test could say that it starts
@@ -161,18 +160,6 @@ class WorkerEvents:
     def on_fork_failed(self, number: int, text: str) -> None:
         node = self.run.nodes[number]
         self.run.config.hook.pytest_testnodedown(node=node, error=f"could not be started: {text}")
-
-    def report_lost(self) -> None:
-        """A worker that sends bytes of somebody else's is ended as soon as they are read. What it ran until
-        then has a place in the ledger and no report that can be trusted."""
-        if self._rejected is None:
-            return
-        node, payload = self._rejected
-        engine = self.run.engine
-        left = {*engine.tests_in_state("not_run"), *engine.tests_in_state("unaccounted")}
-        for test in set(range(len(self.run.ids))) - self._heard - left:
-            lost = {**payload, "test": test, "phase": 0, "last_words": ("", "", "")}
-            self._handle_crash_item(node, lost)
 
 
 class _Text:

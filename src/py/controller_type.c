@@ -259,11 +259,32 @@ static PyObject *last_words(struct phx_controller *controller, int32_t number)
     return texts;
 }
 
+/* Whether a message's value is of the type that its readers rely on. */
+static int has_shape(uint16_t type, PyObject *value)
+{
+    switch (type) {
+    case PHX_MSG_REPORT:
+    case PHX_MSG_FINISHED:
+    case PHX_MSG_STOPPED:
+    case PHX_MSG_WARNING:
+    case PHX_MSG_XML_RECORD:
+        return PyDict_CheckExact(value);
+    case PHX_MSG_LOG_START:
+    case PHX_MSG_LOG_FINISH:
+        return PyTuple_CheckExact(value);
+    case PHX_MSG_INTERNAL_ERROR:
+        return PyUnicode_CheckExact(value);
+    default:
+        return 1;
+    }
+}
+
 static PyObject *message_tuple(PyObject *self, struct phx_controller *controller,
                                const struct phx_event *event)
 {
     PyObject *value = phx_value_decode(event->body, event->size);
-    if (!value && PyErr_ExceptionMatches(PyExc_ValueError)) {
+    if (value ? !has_shape(event->type, value) : PyErr_ExceptionMatches(PyExc_ValueError)) {
+        Py_CLEAR(value);
         PyErr_Clear();
         phx_controller_reject(controller, event->number);
         Py_RETURN_NONE;
@@ -298,6 +319,9 @@ static PyObject *event_tuple(PyObject *self, struct phx_controller *controller,
                              "test", index_or_none(event->test), "phase", (int)event->phase,
                              "replacement", index_or_none(event->replacement), "text", event->text,
                              "last_words", last_words(controller, event->number));
+    case PHX_EVENT_TEST_LOST:
+        return Py_BuildValue("(si{sNsNsz})", "test_lost", number, "status", exit_status(event),
+                             "test", index_or_none(event->test), "text", event->text);
     case PHX_EVENT_FORK_FAILED:
         return Py_BuildValue("(siz)", "fork_failed", number, event->text);
     case PHX_EVENT_GUARD_DOWN:
@@ -419,16 +443,6 @@ static PyObject *add_late(PyObject *self, PyObject *args)
     return none_or_raise(self, phx_controller_add_late(controller, test), NULL);
 }
 
-static PyObject *reject(PyObject *self, PyObject *args)
-{
-    struct phx_controller *controller = engine(self);
-    int number;
-    if (!controller || !PyArg_ParseTuple(args, "i", &number))
-        return NULL;
-    phx_controller_reject(controller, number);
-    Py_RETURN_NONE;
-}
-
 static PyObject *end(PyObject *self, PyObject *args)
 {
     struct phx_controller *controller = engine(self);
@@ -502,8 +516,6 @@ static PyMethodDef methods[] = {
      "signal "
      "handlers."},
     {"add_late", add_late, METH_VARARGS, "add_late(test)\n\nHands out a test once more."},
-    {"reject", reject, METH_VARARGS,
-     "reject(number)\n\nWhat this worker sent makes no sense: it is ended as if it had crashed."},
     {"active", active, METH_NOARGS, "active() -> int\n\nWorkers asked for and not yet down."},
     {"stop", stop_method, METH_NOARGS, "stop()\n\nNobody claims any more; no replacements."},
     {"interrupt", interrupt_method, METH_NOARGS,

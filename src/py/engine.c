@@ -145,7 +145,8 @@ static int module_exec(PyObject *module)
     if (add_object(module, "StrayProcess", state->stray_error) < 0)
         return -1;
     if (add_messages(module, state) < 0 || phx_py_add_worker(module) < 0 ||
-        phx_py_add_zygote(module) < 0 || phx_py_add_controller(module) < 0)
+        phx_py_add_zygote(module) < 0 || phx_py_add_controller(module) < 0 ||
+        phx_py_add_watchdog(module) < 0)
         return -1;
     return 0;
 }

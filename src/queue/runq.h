@@ -143,6 +143,10 @@ void phx_runq_look(const struct phx_runq *q, uint32_t worker, struct phx_runq_vi
  *           memory); even then its lock is broken and its span is anyone's. */
 int phx_runq_bury(struct phx_runq *q, uint32_t worker, struct phx_runq_view *out);
 
+/* Nobody will hear how the test at `pos` went: if `worker`, who is buried, has ENDED it, it counts
+ * as CRASHED instead. Returns 1 if so, else 0. */
+int phx_runq_disown(struct phx_runq *q, uint32_t worker, uint32_t pos);
+
 /* Hands out `test` once more, to whoever asks next. Returns the new position, -ENOSPC, -EINVAL for
  * a test that the plan does not have, or PHX_E_CORRUPT. */
 int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us);

@@ -164,3 +164,13 @@ int phx_runq_bury(struct phx_runq *q, uint32_t worker, struct phx_runq_view *out
     }
     return shared_load(&slot->damaged, memory_order_relaxed) ? PHX_E_CORRUPT : 0;
 }
+
+int phx_runq_disown(struct phx_runq *q, uint32_t worker, uint32_t pos)
+{
+    /* Relaxed: the worker is reaped, and a position that has ended is touched by nobody else. */
+    if (pos >= q->capacity || shared_load(runq_ledger(q, pos), memory_order_relaxed) !=
+                                  runq_entry(worker, PHX_RUNQ_ENDED))
+        return 0;
+    shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_CRASHED), memory_order_release);
+    return 1;
+}

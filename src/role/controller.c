@@ -177,8 +177,11 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
     size_t mapped;
     int status = phx_shm_map(fd, 1, &mem, &mapped, err);
     if (status == 0)
+        status = phx_heard_init(&c->heard, plan->ntests + LATE_TESTS_MAX);
+    if (status == 0)
         status = phx_runq_init(&c->queue, mem, mapped, plan, c->members_max, LATE_TESTS_MAX);
     if (status < 0) {
+        phx_heard_fini(&c->heard);
         phx_shm_unmap(mem, mem ? mapped : 0);
         phx_fd_close(&fd);
         return status;
@@ -391,7 +394,7 @@ int phx_controller_step(struct phx_controller *c, phx_ns timeout, int wake_fd)
 
 uint32_t phx_controller_active(const struct phx_controller *c)
 {
-    return c->nactive;
+    return c->nactive + (c->told != NULL); /* of whom there may be more to tell */
 }
 
 /* ---- stopping ---- */
@@ -514,7 +517,7 @@ int phx_controller_end(struct phx_controller *c, phx_ns grace)
     int status = send_end(&c->guard, grace);
     run_until(c, &c->guard_gone, grace + 2 * PHX_S);
     c->guard_told = c->guard_gone && status == 0; /* it left because it was told to */
-    return status;
+    return status == -EPIPE ? 0 : status;         /* it died before: GUARD_DOWN tells */
 }
 
 /* ---- closing ---- */
@@ -545,6 +548,7 @@ static void free_everything(struct phx_controller *c)
     while (c->requests)
         phx_controller_drop_request(c, c->requests->number);
     phx_collection_fini(&c->collection);
+    phx_heard_fini(&c->heard);
     phx_shm_unmap(c->queue_mem, c->queue_size);
     phx_fd_close(&c->queue_fd);
     phx_buf_fini(&c->spawn);
@@ -606,12 +610,20 @@ size_t phx_controller_last_words(const struct phx_controller *c, uint32_t number
     return phx_member_last_words(c->members[number], which, out, max);
 }
 
+/* What the controller knows of a position: one that ended unheard was started, and no more is known
+ * of it. */
+static enum phx_runq_state known_state(const struct phx_controller *c, uint32_t pos)
+{
+    enum phx_runq_state state = phx_runq_state(&c->queue, pos);
+    return state == PHX_RUNQ_ENDED && !phx_heard_has(&c->heard, pos) ? PHX_RUNQ_STARTED : state;
+}
+
 void phx_controller_account(const struct phx_controller *c, struct phx_account *out)
 {
     struct phx_account account = {0};
     uint32_t positions = c->queue_mem ? phx_runq_positions(&c->queue) : 0;
     for (uint32_t pos = 0; pos < positions; pos++) {
-        switch (phx_runq_state(&c->queue, pos)) {
+        switch (known_state(c, pos)) {
         case PHX_RUNQ_ENDED:
             account.ended++;
             break;
@@ -635,7 +647,7 @@ int64_t phx_controller_find(const struct phx_controller *c, enum phx_runq_state 
 {
     uint32_t positions = c->queue_mem ? phx_runq_positions(&c->queue) : 0;
     for (uint32_t pos = *io_position; pos < positions; pos++) {
-        if (phx_runq_state(&c->queue, pos) != state)
+        if (known_state(c, pos) != state)
             continue;
         *io_position = pos + 1;
         return phx_runq_test(&c->queue, pos);

@@ -31,6 +31,8 @@ enum phx_event_kind {
     PHX_EVENT_ZYGOTE_DOWN, /* before COLLECTED: there will be no run. `status` if `has_status` */
     PHX_EVENT_WORKER_UP,   /* `number` was forked as `pid` */
     PHX_EVENT_WORKER_DOWN, /* `number` is gone; everything it wrote was handed out before this */
+    PHX_EVENT_TEST_LOST,   /* after WORKER_DOWN: `number` ended `test`, and nobody heard how: `text`
+                            */
     PHX_EVENT_FORK_FAILED, /* `number` could not be made: `text` */
     PHX_EVENT_GUARD_DOWN,  /* orphans cannot be prevented any more; running workers go on */
     PHX_EVENT_LEFTOVER,    /* `pid` `text` was still there at the end; `status` 1: it was ended */
@@ -44,10 +46,10 @@ struct phx_event {
     size_t size;
     uint64_t count;            /* COLLECTED */
     int32_t pid;               /* WORKER_UP, LEFTOVER */
-    int has_status;            /* ZYGOTE_DOWN, WORKER_DOWN: somebody could reap it */
+    int has_status;            /* ZYGOTE_DOWN, WORKER_DOWN, TEST_LOST: somebody could reap it */
     int status;                /* as of waitpid; LEFTOVER: see there */
     int finished;              /* WORKER_DOWN: its session had ended in good order */
-    int64_t test;              /* WORKER_DOWN: the test it was running, or PHX_RUNQ_NONE */
+    int64_t test;              /* WORKER_DOWN: the test it was running, or NONE; TEST_LOST */
     enum phx_runq_phase phase; /* WORKER_DOWN: of that test */
     int64_t replacement;       /* WORKER_DOWN: the number to fork in its place, or PHX_RUNQ_NONE */
     const char *text;          /* a sentence, or NULL; borrowed likewise */
@@ -127,7 +129,8 @@ size_t phx_controller_last_words(const struct phx_controller *controller, uint32
 struct phx_account {      /* of the ledger; tests handed out twice (late) count twice */
     uint64_t ended;       /* their protocol ended */
     uint64_t crashed;     /* their worker died while running them */
-    uint64_t unaccounted; /* started, and neither: a defect of ours unless workers were killed */
+    uint64_t unaccounted; /* started, and neither, or ended unheard by a worker that ended in good
+                             order: a defect of ours unless workers were killed */
     uint64_t not_run;     /* never started */
 };
 

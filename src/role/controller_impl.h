@@ -7,6 +7,7 @@
 #define PHX_ROLE_CONTROLLER_IMPL_H
 
 #include "role/controller.h"
+#include "role/heard.h"
 
 enum phx_zygote_state {
     PHX_ZYGOTE_STARTING,  /* the guard was asked to start it */
@@ -60,6 +61,7 @@ struct phx_controller {
     void *queue_mem;
     size_t queue_size;
     int queue_fd;
+    struct phx_heard heard;
 
     struct phx_member **members; /* [members_max], by number; owned */
     uint32_t members_max, nactive, next_number;
@@ -71,6 +73,7 @@ struct phx_controller {
     struct phx_request *requests; /* in order of asking */
     struct phx_member *ready_head, *ready_tail;
     struct phx_member *told; /* its DOWN was handed out last: its memfds may go */
+    uint32_t lost_from;      /* until where its tests were looked through for lost ones */
     int stopping;            /* no replacements any more */
     phx_ns interrupt_at;     /* when to interrupt those again whom it has not reached; 0: never */
     int eventful;            /* there may be events without waiting for any */

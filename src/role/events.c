@@ -130,7 +130,7 @@ static int is_out_of_memory(struct phx_controller *c, int has_status, int status
     return explains;
 }
 
-/* What a worker may say beside HELLO; anything else is no worker of ours. */
+/* What a worker may say beside HELLO and ENDED; anything else is no worker of ours. */
 static int worker_may_say(uint16_t type)
 {
     switch (type) {
@@ -542,6 +542,39 @@ static void release_told(struct phx_controller *c)
     c->told = NULL;
 }
 
+/* Why its channel ended before its session did, where that is known; else NULL. */
+static const char *channel_fault(const struct phx_member *member)
+{
+    if (member->channel.error < 0 && !member->finished)
+        return phx_err_text(member->channel.error);
+    if (member->overdue)
+        return member->finished
+                   ? "it did not leave after its session had ended, and was killed"
+                   : "it closed its channel to the controller, went on, and was killed";
+    return NULL;
+}
+
+/* The tests that the worker whose death was handed out last has ended unheard, one by one. */
+static int next_lost(struct phx_controller *c, struct phx_event *out)
+{
+    const struct phx_member *member = c->told;
+    if (!member || member->finished)
+        return 0;
+    int64_t test;
+    do {
+        if (!phx_heard_next_lost(&c->heard, &c->queue, member->number, &c->lost_from))
+            return 0;
+        test = phx_runq_test(&c->queue, c->lost_from - 1);
+    } while (test >= phx_collection_count(&c->collection)); /* of a damaged region */
+    *out = (struct phx_event){.kind = PHX_EVENT_TEST_LOST,
+                              .number = (int32_t)member->number,
+                              .has_status = member->has_status,
+                              .status = member->status,
+                              .test = test,
+                              .text = channel_fault(member)};
+    return 1;
+}
+
 static void worker_down(struct phx_controller *c, struct phx_member *member, struct phx_event *out)
 {
     struct phx_runq_view view;
@@ -555,16 +588,8 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
         c->restarts_left -= c->restarts_left > 0;
         replacement = c->next_number++;
     }
-    const char *text = NULL;
-    if (corrupt < 0)
-        text = phx_err_text(corrupt);
-    else if (member->channel.error < 0 && !member->finished)
-        text = phx_err_text(member->channel.error);
-    else if (member->overdue)
-        text = member->finished
-                   ? "it did not leave after its session had ended, and was killed"
-                   : "it closed its channel to the controller, went on, and was killed";
-    else if (is_out_of_memory(c, member->has_status, member->status))
+    const char *text = corrupt < 0 ? phx_err_text(corrupt) : channel_fault(member);
+    if (!text && is_out_of_memory(c, member->has_status, member->status))
         text = out_of_memory;
     int64_t test = PHX_RUNQ_NONE;
     if (view.running != PHX_RUNQ_NONE)
@@ -585,6 +610,7 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
                               .text = text};
     phx_member_down(member);
     c->told = member;
+    c->lost_from = 0;
 }
 
 /* Takes one message. Returns 1 when it is an event for the caller, 0 when not. */
@@ -594,6 +620,8 @@ static int member_says(struct phx_member *member, const struct phx_message *msg,
     int status = worker_may_say(msg->type) ? 1 : PHX_E_PROTO;
     if (msg->type == PHX_MSG_HELLO)
         status = check_hello(msg);
+    if (msg->type == PHX_MSG_ENDED)
+        status = phx_heard_note(&member->controller->heard, msg->body, msg->size);
     if (status < 0)
         outlaw(&member->channel, &member->watch, status);
     if (status <= 0)
@@ -665,8 +693,10 @@ static void mark_overdue(struct phx_controller *c)
 
 int phx_controller_next(struct phx_controller *c, struct phx_event *out)
 {
-    release_told(c);
     c->eventful = 1;
+    if (next_lost(c, out))
+        return 1;
+    release_told(c);
     if (guard_next(c, out) || zygote_next(c, out))
         return 1;
     while (c->ready_head) {

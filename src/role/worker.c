@@ -30,6 +30,17 @@ static void disarm_in_child(void)
     armed_worker = NULL;
 }
 
+static int tell_number(int channel, uint16_t type, uint64_t number)
+{
+    struct phx_buf body;
+    phx_buf_init(&body);
+    int status = phx_msg_put_number(&body, number);
+    if (status == 0)
+        status = phx_frame_write(channel, type, phx_buf_head(&body), phx_buf_size(&body), NULL, 0);
+    phx_buf_fini(&body);
+    return status;
+}
+
 static int say_hello(int channel, uint32_t number)
 {
     struct phx_msg_hello hello = {.version = PHX_PROTOCOL_VERSION, .pid = (uint32_t)getpid()};
@@ -140,6 +151,9 @@ int phx_worker_end(struct phx_worker *worker)
         return PHX_E_STRAY;
     if (worker->running == PHX_RUNQ_NONE)
         return PHX_E_STATE;
+    int status = tell_number(worker->channel, PHX_MSG_ENDED, (uint64_t)worker->running);
+    if (status < 0)
+        return status; /* nobody hears it: not a test that ended */
     phx_runq_end(&worker->queue, worker->number, (uint32_t)worker->running, phx_clock_now());
     worker->running = PHX_RUNQ_NONE;
     return 0;

@@ -35,7 +35,8 @@ int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int 
  * left, PHX_E_STRAY, PHX_E_STATE. */
 int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test);
 
-/* The claimed test starts. / enters a phase. / has ended, its reports being written. */
+/* The claimed test starts. / enters a phase. / has ended, its reports being written: the controller
+ * is told, then the ledger. phx_worker_end also returns what phx_worker_send does. */
 int phx_worker_start(struct phx_worker *worker);
 int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase);
 int phx_worker_end(struct phx_worker *worker);

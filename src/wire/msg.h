@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { PHX_PROTOCOL_VERSION = 1 };
+enum { PHX_PROTOCOL_VERSION = 2 };
 
 /*  name             number  from -> to              body */
 #define PHX_MESSAGES(X)                                                                            \
@@ -43,6 +43,7 @@ enum { PHX_PROTOCOL_VERSION = 1 };
     X(REPORT, 32)         /* worker -> controller    value */                                      \
     X(LOG_FINISH, 33)     /* worker -> controller    value */                                      \
     X(FINISHED, 34)       /* worker -> controller    value: workeroutput */                        \
+    X(ENDED, 41)          /* worker -> controller    position: all of its test was said */         \
     X(ZYGOTE_DONE, 35)  /* zygote -> controller    value: how its session ended without a fork */  \
     X(STOPPED, 36)      /* zygote, worker -> controller  value: pytest.exit, KeyboardInterrupt */  \
     X(COLLECTING, 37)   /* zygote -> controller    value: node id of the file it imports next */   \
@@ -103,7 +104,7 @@ int phx_msg_put_exit(struct phx_buf *out, const struct phx_msg_exit *msg);
 int phx_msg_put_forked(struct phx_buf *out, const struct phx_msg_forked *msg);
 int phx_msg_put_leftover(struct phx_buf *out, const struct phx_msg_leftover *msg);
 int phx_msg_put_text(struct phx_buf *out, const struct phx_msg_text *msg);
-int phx_msg_put_number(struct phx_buf *out, uint64_t number); /* END, COLLECTED, SPAWNED */
+int phx_msg_put_number(struct phx_buf *out, uint64_t number); /* one number */
 /* FORK: `value` is an encoded Python value, copied as it is. */
 int phx_msg_put_fork(struct phx_buf *out, uint32_t number, const void *value, size_t size);
 

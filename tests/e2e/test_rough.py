@@ -97,6 +97,40 @@ def test_rough(project: Project, case: str) -> None:
     assert run.code == (1 if failures else 0), str(run)
 
 
+GARBAGE = (
+    HEAD
+    + """
+def garbage():
+    for fd in range(3, 256):
+        try:
+            if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
+                os.write(fd, b"garbage " * 100)
+        except OSError:
+            pass
+
+@pytest.mark.parametrize("number", range(60))
+def test_many(number):
+    if number in (2, 32):
+        garbage()
+"""
+)
+
+
+@pytest.mark.parametrize("number", ["-n1", "-n2", "-n4"])
+def test_what_garbage_hides_is_reported(project: Project, number: str) -> None:
+    """Several workers write into their channels, and go on until they are found out: every test has one
+    outcome; what nobody heard of has failed, and names its own worker."""
+    project.write({"test_a.py": GARBAGE})
+    run = project.run(number, "--max-worker-restart=9")
+    assert run.code == 1 and sum(run.counts.values()) == 60, str(run)
+    assert all(len(words) == 1 for words in run.outcomes.values()), str(run)
+    for report in run.reports:
+        if report["when"] == "???":
+            assert f"worker '{report['worker']}'" in report["longrepr"], report
+    assert "failed" in run.outcomes["test_a.py::test_many[2]"], str(run)
+    assert "failed" in run.outcomes["test_a.py::test_many[32]"], str(run)
+
+
 def test_many_tests(project: Project) -> None:
     project.write(
         {

@@ -216,6 +216,22 @@ START_TEST(a_worker_that_ended_well_leaves_nothing)
 }
 END_TEST
 
+START_TEST(what_a_worker_ended_unheard_counts_as_crashed)
+{
+    make(4, 1, 2, 1);
+    phx_runq_join(&f.q, 0);
+    ck_assert_uint_eq(drain(0), 4);
+    ck_assert_int_eq(phx_runq_bury(&f.q, 0, NULL), 0);
+    ck_assert_int_eq(phx_runq_disown(&f.q, 1, 2), 0); /* not its own */
+    ck_assert_int_eq(phx_runq_disown(&f.q, 0, 2), 1);
+    ck_assert_int_eq(phx_runq_disown(&f.q, 0, 2), 0); /* it is settled */
+    ck_assert_int_eq(phx_runq_disown(&f.q, 0, UINT32_MAX), 0);
+    for (uint32_t pos = 0; pos < 4; pos++)
+        ck_assert_int_eq(phx_runq_state(&f.q, pos), pos == 2 ? PHX_RUNQ_CRASHED : PHX_RUNQ_ENDED);
+    fixture_fini(&f);
+}
+END_TEST
+
 START_TEST(the_slot_tells_times_and_counts)
 {
     make(2, 1, 1, 2);
@@ -522,6 +538,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_started_worker_keeps_no_other_unit);
     tcase_add_test(tests, a_dead_worker_leaves_its_begun_unit_to_others);
     tcase_add_test(tests, a_worker_that_ended_well_leaves_nothing);
+    tcase_add_test(tests, what_a_worker_ended_unheard_counts_as_crashed);
     tcase_add_test(tests, the_slot_tells_times_and_counts);
     tcase_add_test(tests, a_position_tells_how_long_its_phases_took);
     tcase_add_test(tests, a_crashed_position_tells_of_the_phases_before);

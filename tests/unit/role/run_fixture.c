@@ -37,6 +37,7 @@ int run_try_open(struct run *run, struct phx_err *err)
     ck_assert_uint_le(run->nworkers, RUN_WORKERS_MAX);
     run->started = calloc(run->ntests + 1, sizeof *run->started);
     run->ended = calloc(run->ntests + 1, sizeof *run->ended);
+    run->lost = calloc(run->ntests + 1, sizeof *run->lost);
     snprintf(run->directory, sizeof run->directory, "/tmp/phalanx-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(run->directory));
     snprintf(run->mark, sizeof run->mark, "PHX_TEST_MARK=%d-%d;", (int)getpid(), number++);
@@ -165,6 +166,12 @@ static void take(struct run *run, const struct phx_event *event)
     case PHX_EVENT_WORKER_DOWN:
         on_worker_down(run, event);
         break;
+    case PHX_EVENT_TEST_LOST:
+        ck_assert_int_eq(worker->down, 1);
+        ck_assert_int_ge(event->test, 0);
+        ck_assert_int_lt(event->test, run->ntests);
+        run->lost[event->test]++;
+        break;
     case PHX_EVENT_FORK_FAILED:
         ck_assert_int_eq(worker->up, 0);
         ck_assert_int_eq(worker->failed++, 0);
@@ -268,7 +275,8 @@ void run_check_account(struct run *run, uint64_t ended, uint64_t crashed, uint64
     for (uint32_t i = 0; i < run->ntests; i++) {
         ck_assert_msg(run->started[i] <= 1, "test %u was started %d times", i, run->started[i]);
         ck_assert_msg(run->ended[i] <= run->started[i], "test %u ended, and never started", i);
-        nstarted += (uint64_t)run->started[i];
+        ck_assert_msg(run->ended[i] + run->lost[i] <= 1, "test %u ended, and was lost", i);
+        nstarted += (uint64_t)(run->started[i] | run->lost[i]); /* the start may be lost as well */
         nended += (uint64_t)run->ended[i];
     }
     ck_assert_uint_eq(nended, ended);
@@ -301,6 +309,7 @@ void run_close(struct run *run)
     remove_directory(run);
     free(run->started);
     free(run->ended);
+    free(run->lost);
 }
 
 /* ---- the world ---- */

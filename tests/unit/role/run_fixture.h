@@ -39,7 +39,7 @@ struct run {
     struct phx_event leftovers[8];
     char zygote_text[PHX_ERR_TEXT_MAX];
     struct run_worker workers[RUN_WORKERS_MAX];
-    int *started, *ended; /* [ntests]: messages */
+    int *started, *ended, *lost; /* [ntests]: messages, messages, events */
     uint32_t nreports, ndown, nfailed, nup;
 
     char directory[64], mark[64];

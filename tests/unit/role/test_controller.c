@@ -246,6 +246,25 @@ START_TEST(nothing_is_heard_after_a_rejected_message)
     ck_assert_int_eq(end_of(&run, 0)->finished, 0);
     ck_assert_str_eq(end_of(&run, 0)->text, phx_err_text(PHX_E_PROTO));
     ck_assert_uint_eq(run.nreports, 3 * 3 + 1);
+    for (uint32_t i = 0; i < run.ntests; i++)
+        ck_assert_int_eq(run.lost[i], i >= 3);
+    run_check_account(&run, 3, 37, 0);
+    run_close(&run);
+}
+END_TEST
+
+START_TEST(each_of_several_rejected_workers_loses_its_own_tests)
+{
+    static struct run run = {.ntests = 40, .nworkers = 2, .max_restarts = -1};
+    run.script = "t=3:call:bad t=25:call:bad t=27:call:bad";
+    open_and_finish(&run);
+    struct phx_account account;
+    phx_controller_account(run.c, &account);
+    ck_assert_uint_eq(account.ended + account.crashed, 40);
+    for (uint32_t i = 0; i < run.ntests; i++)
+        ck_assert_int_eq(run.ended[i] + run.lost[i] <= 1, 1);
+    ck_assert_int_eq(run.ended[3] + run.ended[25], 0);
+    run_check_account(&run, account.ended, account.crashed, 0);
     run_close(&run);
 }
 END_TEST
@@ -320,6 +339,7 @@ static void add(TCase *tests)
     tcase_add_loop_test(tests, restarts_are_used_up, 0, 2);
     tcase_add_loop_test(tests, a_worker_that_does_not_speak_the_protocol_is_killed, 0, 2);
     tcase_add_test(tests, nothing_is_heard_after_a_rejected_message);
+    tcase_add_test(tests, each_of_several_rejected_workers_loses_its_own_tests);
     tcase_add_loop_test(tests, a_worker_without_a_channel_is_ended, 0, 2);
     tcase_add_test(tests, a_worker_that_does_not_leave_is_ended);
     tcase_add_loop_test(tests, a_child_that_keeps_the_channel_delays_nothing, 0, 2);

@@ -319,6 +319,20 @@ static void kill_guard(struct run *run)
     ck_assert_int_eq(kill(guard, SIGKILL), 0);
 }
 
+START_TEST(a_guard_that_died_unseen_does_not_spoil_the_end)
+{
+    static struct run run = {.ntests = 10, .nworkers = 2};
+    run_open(&run);
+    run_until(&run, run_is_over);
+    pid_t guard = run_guard_pid();
+    kill_guard(&run);
+    run_wait_for_state(guard, 'Z');
+    ck_assert_int_eq(phx_controller_end(run.c, 100 * PHX_MS), 0);
+    run_until(&run, run_guard_is_down);
+    run_close(&run);
+}
+END_TEST
+
 START_TEST(workers_go_on_without_guard)
 {
     static struct run run = {.ntests = 100, .nworkers = 4, .script = "t=3:call:gate"};
@@ -499,6 +513,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, too_few_descriptors_are_a_clear_error);
     tcase_add_test(tests, the_soft_limit_is_raised);
     tcase_add_loop_test(tests, a_zygote_without_descriptors_fails_the_fork, 0, 2);
+    tcase_add_test(tests, a_guard_that_died_unseen_does_not_spoil_the_end);
     tcase_add_test(tests, workers_go_on_without_guard);
     tcase_add_test(tests, without_guard_there_is_no_replacement);
     tcase_add_loop_test(tests, nothing_is_left_of_a_run_whose_guard_is_dead, 0, 2);
