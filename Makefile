@@ -8,7 +8,7 @@ SOURCES := $(shell find src python cli -name __pycache__ -prune -o -type f -prin
            meson.build meson.options pyproject.toml README.md
 export PYTHON
 
-.PHONY: demo test lint format asan storm fuzz matrix bench wheel test-wheel clean
+.PHONY: demo test lint format asan storm fuzz matrix compat bench wheel test-wheel clean
 
 # The suites of demo/, one after the other and on four workers.
 demo: $(VENV)/installed
@@ -45,6 +45,11 @@ fuzz: $(VENV)/ready
 # Every Python found, with every pytest that goes with it; see the head of the script.
 matrix: $(VENV)/ready
 	$(RUN) scripts/matrix.py
+
+# Popular plugins: without workers, with pytest-xdist, with phalanx. COMPAT="cov django", COMPAT=--docs.
+compat: $(VENV)/installed
+	scripts/install_packages.sh build compat
+	$(RUN) scripts/compat.py $(COMPAT)
 
 # BENCH=arguments of the script.
 bench: $(VENV)/installed

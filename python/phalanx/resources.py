@@ -45,9 +45,10 @@ class Watch:
             frame = frame.f_back
         return identity.place(frame)
 
-    def find(self) -> str | None:
-        """What is there now and cannot be forked, as the middle of a sentence; None when all is well."""
-        return self._find_thread() or self._find_descriptor() or _find_child()
+    def find(self, repaired: set[int]) -> str | None:
+        """What is there now and cannot be forked, as the middle of a sentence; None when all is well.
+        repaired: descriptors that each worker gets anew."""
+        return self._find_thread() or self._find_descriptor(repaired) or _find_child()
 
     def _find_thread(self) -> str | None:
         for thread in threading.enumerate():
@@ -58,8 +59,10 @@ class Watch:
             return "a C library runs threads of its own"
         return None
 
-    def _find_descriptor(self) -> str | None:
-        new = {fd: target for fd, target in _descriptors().items() if fd not in self._known}
+    def _find_descriptor(self, repaired: set[int]) -> str | None:
+        new = {
+            fd: target for fd, target in _descriptors().items() if fd not in self._known | repaired
+        }
         sockets = [fd for fd, target in new.items() if target.startswith("socket:")]
         where = next((self._sockets[fd] for fd in sockets if fd in self._sockets), "something")
         if "anon_inode:[eventpoll]" in new.values():

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from phalanx import _engine, forking, garbage, identity, junit, nodes, resources
+from phalanx import _engine, adapters, forking, garbage, identity, junit, nodes, resources
 from phalanx.serialize import outcome_settler, report_writer, warning_to_data
 
 ITEMS_PER_MESSAGE = 500
@@ -117,7 +117,7 @@ class WorkerInteractor:
 
     @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        cause = self._watch.find()
+        cause = self._watch.find(adapters.repaired_descriptors(self.config))
         if cause is not None:
             self._refuse(
                 f"{cause} before the tests ran, and processes must not share it. This version of "
@@ -171,6 +171,7 @@ class WorkerInteractor:
         self.workerinput.settle(workerinput)
         out, err, faults = texts
         self._inherited.repair(self.config, self.workerid, (out, err, faults))
+        adapters.repair(self.config)
         self._to_data = report_writer(self.config)
         self._settle_outcome = outcome_settler(self.config)
         _silence_terminal(self.config)

@@ -235,6 +235,8 @@ class Running:
 class Project:
     """A directory with a suite in it."""
 
+    options: tuple[str, ...] = ("-p", "no:hypothesispytest")  # it is there for tests/plugin; slow to load
+
     def __init__(self, home: Path) -> None:
         self.home = home
         self.path = home / "project"
@@ -266,7 +268,7 @@ class Project:
         mark = uuid.uuid4().hex
         run = Run(args, -1, "", "", [], home / "junit.xml", home / "base")
         command = [python, "-m", "pytest", "-p", "phalanx_recorder", f"--junitxml={run.xml}"]
-        command += ["-p", "no:hypothesispytest"]  # installed for tests/plugin; slow to load
+        command += self.options
         if basetemp:
             command.append(f"--basetemp={run.basetemp}")
         environment = clean_environment(

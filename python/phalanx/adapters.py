@@ -1,0 +1,77 @@
+"""Plugins that keep something of their process from pytest_configure on: what each needs in a worker.
+
+A pytest-xdist worker configures such a plugin itself. Here the zygote did, once; after the fork each
+worker has to hold a connection, a number or a name of its own. Everything in here is about one plugin,
+known by the name it registers, and leaves a version alone whose shape it does not know.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+import pytest
+
+# ---- pytest-rerunfailures: a connection to its server in the controller, made when it is configured ----
+
+# The constructor's parameters, and where the controller put their values.
+_CLIENT_PARAMETERS = {"sock_port": "sock_port", "token": "statusdb_token"}
+
+
+def _client_keys(client: Any) -> list[str] | None:
+    """The keys of workerinput that a new client is made of."""
+    parameters = inspect.signature(type(client)).parameters
+    keys = [_CLIENT_PARAMETERS.get(name, "") for name in parameters]
+    return keys if keys and all(keys) else None
+
+
+def _rerunfailures_client(config: pytest.Config) -> Any:
+    client = getattr(config, "failures_db", None)
+    if type(client).__module__ != "pytest_rerunfailures" or not hasattr(client, "sock"):
+        return None
+    return client
+
+
+def _reconnect_rerunfailures(config: pytest.Config) -> None:
+    client = _rerunfailures_client(config)
+    keys = client and _client_keys(client)
+    if keys:
+        client.sock.close()
+        workerinput: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
+        config.failures_db = type(client)(*[workerinput[key] for key in keys])  # type: ignore[attr-defined]
+
+
+# ---- pytest-cov: the worker's name, which it writes into workeroutput ----
+
+
+def _name_coverage(config: pytest.Config) -> None:
+    controller = getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    if getattr(controller, "nodeid", None) is not None:
+        controller.nodeid = config.workerinput["workerid"]  # type: ignore[attr-defined, union-attr]
+
+
+# ---- allure-pytest: process and thread, the lanes of its time line ----
+
+
+def _name_allure_thread(config: pytest.Config) -> None:
+    listener = config.pluginmanager.getplugin("allure_listener")
+    utils = sys.modules.get("allure_commons.utils")
+    if hasattr(listener, "_thread") and hasattr(utils, "thread_tag"):
+        listener._thread = utils.thread_tag()  # type: ignore[union-attr]
+
+
+# ---- for the zygote and the worker ----
+
+
+def repaired_descriptors(config: pytest.Config) -> set[int]:
+    """Open in the zygote, and no obstacle to a fork: `repair` gives each worker one of its own."""
+    client = _rerunfailures_client(config)
+    return {client.sock.fileno()} if client and _client_keys(client) else set()
+
+
+def repair(config: pytest.Config) -> None:
+    """In a worker, once its identity is settled and before user code goes on."""
+    _reconnect_rerunfailures(config)
+    _name_coverage(config)
+    _name_allure_thread(config)

@@ -1,0 +1,83 @@
+"""docs/compatibility.md, from what scripts/compat.py saw."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "compatibility.md"
+
+HEAD = """\
+# Plugins
+
+What the plugins that people have do with phalanx. `make compat` writes this page: nothing is typed in by
+hand. Each suite below `tests/compat/` makes use of what its plugin does with workers. It runs without
+workers, with pytest-xdist and with phalanx, on three workers, in each `--dist` that the table names, and
+these are compared: node ids with their outcomes, the counts of the last line, the cases of `--junitxml`,
+the exit code, and what the plugin itself wrote (coverage, reports, snapshots, …).
+
+**same**: as the run without workers (as pytest-xdist, where a suite means nothing without workers).
+**differs**: in a way that is told below, with its cause. **-**: was not run, with the reason below.
+"""
+
+
+def write(
+    results: list[Any],
+    shown: list[str],
+    versions: dict[str, str],
+    word: Callable[[Any, str], str],
+) -> None:
+    lines = [HEAD]
+    lines.append(
+        f"CPython {platform.python_version()}, pytest {versions['pytest']}, "
+        f"pytest-xdist {versions['pytest-xdist']}, phalanx {versions['phalanx']}.\n"
+    )
+    lines.append(
+        "| plugin | version | what the suite makes use of | " + " | ".join(shown) + " | tests |"
+    )
+    lines.append("| --- | --- | --- |" + " --- |" * len(shown) + " ---: |")
+    for result in results:
+        plugin = result.case.plugin
+        version = versions.get(plugin.lower(), "")
+        words = " | ".join(word(result, mode) for mode in shown)
+        exercises = " ".join(result.case.exercises.split())
+        lines.append(
+            f"| {plugin} | {version} | {exercises} | {words} | {count_tests(result) or '-'} |"
+        )
+    notes = [note for result in results for note in describe(result, shown)]
+    lines.append("\n## What differs, and why\n")
+    lines += notes or ["Nothing."]
+    PAGE.write_text("\n".join(lines) + "\n")
+    print(f"wrote {PAGE.relative_to(PAGE.parent.parent)}")
+
+
+def count_tests(result: Any) -> int:
+    seen = result.seen.get(result.case.reference, {})
+    outcomes = seen.get("outcomes") or seen.get("run 1: outcomes") or {}
+    return len(outcomes)
+
+
+def describe(result: Any, shown: list[str]) -> list[str]:
+    plugin = f"`{result.name}` ({result.case.plugin})"
+    if result.skipped:
+        return [f"* {plugin} was not run: {result.skipped}."]
+    by_what: dict[str, list[str]] = {}
+    for mode, found in result.differences.items():
+        if mode in shown:
+            for what in found:
+                by_what.setdefault(what, []).append(mode)
+    notes = []
+    for what, modes in by_what.items():
+        cause = result.case.known.get(what)
+        if cause is None and modes == ["pytest-xdist"]:
+            text = result.differences["pytest-xdist"][what]
+            cause = f"phalanx is as without workers, pytest-xdist is not: {shorten(text)}"
+        notes.append(f"* {plugin}, {what}, in {', '.join(modes)}: {cause or '**not explained**.'}")
+    return notes
+
+
+def shorten(text: str) -> str:
+    text = " ".join(text.split()).replace("|", "\\|")
+    return f"`{text if len(text) < 200 else text[:197] + '...'}`"

@@ -1,0 +1,81 @@
+"""What plugins get anew in a worker, with stand-ins of their shape; `make compat` has the real ones."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import types
+
+import pytest
+
+from phalanx import adapters
+
+
+class Config(types.SimpleNamespace):
+    """As much of pytest's config as the adapters look at."""
+
+    def __init__(self, plugins=None, **values):
+        super().__init__(**values)
+        self.pluginmanager = types.SimpleNamespace(getplugin=(plugins or {}).get)
+
+
+class Client:
+    __module__ = "pytest_rerunfailures"
+
+    def __init__(self, sock_port, token):
+        self.sock = socket.create_connection(("127.0.0.1", sock_port))
+        self.token = token
+
+
+class OtherClient(Client):
+    def __init__(self, sock_port, something_new):
+        super().__init__(sock_port, something_new)
+
+
+@pytest.fixture
+def port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_rerunfailures_gets_a_connection_of_its_own(port):
+    client = Client(port, "of the zygote")
+    config = Config(
+        failures_db=client,
+        workerinput={"sock_port": port, "statusdb_token": "t", "workerid": "gw0"},
+    )
+    assert adapters.repaired_descriptors(config) == {client.sock.fileno()}
+    adapters.repair(config)
+    with config.failures_db.sock:
+        assert config.failures_db is not client and config.failures_db.token == "t"
+        assert client.sock.fileno() == -1
+
+
+def test_an_unknown_client_is_left_alone_and_stands_in_the_way_of_a_fork(port):
+    client = OtherClient(port, "x")
+    config = Config(failures_db=client, workerinput={"sock_port": port, "workerid": "gw0"})
+    with client.sock:
+        assert adapters.repaired_descriptors(config) == set()
+        adapters.repair(config)
+        assert config.failures_db is client and client.sock.fileno() != -1
+
+
+def test_no_plugins():
+    config = Config(workerinput={"workerid": "gw0"})
+    assert adapters.repaired_descriptors(config) == set()
+    adapters.repair(config)
+
+
+def test_coverage_is_named_after_the_worker():
+    cov = types.SimpleNamespace(cov_controller=types.SimpleNamespace(nodeid="gw?"))
+    adapters.repair(Config({"_cov": cov}, workerinput={"workerid": "gw3"}))
+    assert cov.cov_controller.nodeid == "gw3"
+
+
+def test_allure_gets_the_thread_of_the_worker(monkeypatch):
+    utils = types.ModuleType("allure_commons.utils")
+    utils.thread_tag = lambda: "4711-MainThread"
+    monkeypatch.setitem(sys.modules, "allure_commons.utils", utils)
+    listener = types.SimpleNamespace(_thread="of the zygote")
+    adapters.repair(Config({"allure_listener": listener}, workerinput={"workerid": "gw0"}))
+    assert listener._thread == "4711-MainThread"
