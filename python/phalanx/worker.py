@@ -17,6 +17,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from phalanx import _engine, adapters, forking, garbage, identity, junit, nodes, resources
+from phalanx.needs import Needs
 from phalanx.serialize import outcome_settler, report_writer, warning_to_data
 
 ITEMS_PER_MESSAGE = 500
@@ -107,8 +108,9 @@ class WorkerInteractor:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         batch = []
         by_group = self.config.option.loadgroup
+        needs = Needs()
         for item in session.items:
-            batch.append([item.nodeid, _group(item) if by_group else None, None])
+            batch.append([item.nodeid, _group(item) if by_group else None, needs.of(item)])
             if len(batch) == ITEMS_PER_MESSAGE:
                 self.send(_engine.MSG_ITEMS, batch)
                 batch = []

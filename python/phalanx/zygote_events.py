@@ -34,7 +34,7 @@ class ZygoteEvents:
         self._collecting = nodeid
 
     def on_items(self, number: int, items: list[Any]) -> None:
-        self.run.ids += [nodeid for nodeid, _, _ in items]
+        self.run.ids += [item[0] for item in items]
 
     def on_deselected(self, number: int, ids: list[str]) -> None:
         if self.run.terminal:

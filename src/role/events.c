@@ -274,10 +274,11 @@ static int guard_next(struct phx_controller *c, struct phx_event *out)
 
 /* ---- the zygote ---- */
 
-static int add_item(void *context, const char *node_id, size_t node_id_size, const char *group,
-                    size_t group_size)
+static int add_item(void *context, const struct phx_msg_item *item)
 {
-    return phx_collection_add(context, node_id, node_id_size, group, group_size);
+    int status = phx_collection_add(context, item->node_id, item->node_id_size, item->group,
+                                    item->group_size);
+    return status < 0 ? status : phx_collection_needs(context, item->setups, item->nsetups);
 }
 
 static int same_collection(const struct phx_collection *a, const struct phx_collection *b)

@@ -11,6 +11,8 @@
 enum {
     FIRST_TESTS = 256,
     CHUNK_BYTES = 256 * 1024, /* the tail of a chunk is lost: little against its size */
+    FIRST_NEEDS = 256,
+    NO_NEEDS = 0, /* where the list of length 0 lies */
 };
 
 #define NO_GROUP UINT32_MAX
@@ -19,6 +21,7 @@ struct phx_collection_test {
     const char *text;    /* node id, NUL, group, NUL; in a chunk */
     uint32_t size;       /* bytes of the node id */
     uint32_t group_size; /* bytes of the group, or NO_GROUP */
+    uint32_t needs;      /* where in `needs` its list begins */
 };
 
 struct phx_collection_chunk {
@@ -40,6 +43,7 @@ void phx_collection_fini(struct phx_collection *c)
         c->chunks = next;
     }
     free(c->tests);
+    free(c->needs);
     phx_collection_init(c);
 }
 
@@ -122,4 +126,66 @@ const char *phx_collection_group(const struct phx_collection *c, uint32_t test, 
     if (out_size)
         *out_size = entry->group_size;
     return entry->text + entry->size + 1;
+}
+
+/* ---- what tests need ---- */
+
+static int reserve_needs(struct phx_collection *c, uint32_t more)
+{
+    if (c->needs_capacity - c->nneeds >= more)
+        return 0;
+    uint64_t capacity = (uint64_t)c->needs_capacity + c->needs_capacity / 2 + more + FIRST_NEEDS;
+    if (capacity > UINT32_MAX)
+        return PHX_E_TOOBIG;
+    uint32_t *needs = realloc(c->needs, capacity * sizeof *needs);
+    if (!needs)
+        return -ENOMEM;
+    if (!c->needs)
+        needs[c->nneeds++] = 0; /* the list at NO_NEEDS */
+    c->needs = needs;
+    c->needs_capacity = (uint32_t)capacity;
+    return 0;
+}
+
+int phx_collection_needs(struct phx_collection *c, const uint32_t *setups, uint32_t nsetups)
+{
+    assert(c->count > 0);
+    struct phx_collection_test *test = &c->tests[c->count - 1];
+    if (nsetups == 0) {
+        test->needs = NO_NEEDS;
+        return 0;
+    }
+    for (uint32_t i = 0; i < nsetups; i++)
+        if (setups[i] >= PHX_COLLECTION_SETUPS_MAX)
+            return PHX_E_TOOBIG;
+    /* Neighbours mostly need the same: one list for all of them. */
+    if (c->count > 1) {
+        uint32_t before = c->tests[c->count - 2].needs, n;
+        const uint32_t *had = phx_collection_setups(c, c->count - 2, &n);
+        if (n == nsetups && memcmp(had, setups, n * sizeof *had) == 0) {
+            test->needs = before;
+            return 0;
+        }
+    }
+    int status = reserve_needs(c, nsetups + 1);
+    if (status < 0)
+        return status;
+    test->needs = c->nneeds;
+    c->needs[c->nneeds++] = nsetups;
+    memcpy(c->needs + c->nneeds, setups, nsetups * sizeof *setups);
+    c->nneeds += nsetups;
+    for (uint32_t i = 0; i < nsetups; i++)
+        if (setups[i] >= c->nsetups)
+            c->nsetups = setups[i] + 1;
+    return 0;
+}
+
+const uint32_t *phx_collection_setups(const struct phx_collection *c, uint32_t test,
+                                      uint32_t *out_nsetups)
+{
+    static const uint32_t nothing[1];
+    assert(test < c->count);
+    const uint32_t *list = c->needs ? c->needs + c->tests[test].needs : nothing;
+    *out_nsetups = list[0];
+    return list + 1 - (list == nothing);
 }

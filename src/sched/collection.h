@@ -1,7 +1,7 @@
-/* What was collected: the node id and group of every test, in collection order.
+/* What was collected: the node id, the group and the needs of every test, in collection order.
  *
  * Built test by test while the items arrive. Texts lie in chunks that never move, so a million
- * tests cost their text and some 20 bytes each, and pointers into it stay valid.
+ * tests cost their text and some 30 bytes each, and pointers into it stay valid.
  *
  * Runs in the controller; plain memory. */
 #ifndef PHX_SCHED_COLLECTION_H
@@ -10,11 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { PHX_COLLECTION_SETUPS_MAX = 16 * 1024 * 1024 };
+
 struct phx_collection {
     struct phx_collection_test *tests; /* owned, [count] */
     uint32_t count;
     uint32_t capacity;                   /* tests allocated */
     struct phx_collection_chunk *chunks; /* owned list; the head is the one being filled */
+    uint32_t *needs;                     /* owned: lists of set-ups, each behind its length */
+    uint32_t nneeds, needs_capacity;     /* entries of `needs` in use, allocated */
+    uint32_t nsetups;                    /* one more than the highest number of a set-up */
 };
 
 void phx_collection_init(struct phx_collection *c);
@@ -27,6 +32,17 @@ void phx_collection_fini(struct phx_collection *c);
  *          one of them. On failure the collection is as before. */
 int phx_collection_add(struct phx_collection *c, const char *node_id, size_t size,
                        const char *group, size_t group_size);
+
+/* Says which set-ups the test that was added last needs: fixtures above function scope, each as
+ * the number of one set-up of it (its scope, its place there, its parameter). Numbers are small and
+ * dense: arrays are made of them. Twice for one test, the later call counts.
+ * setups   copied
+ * Returns  0, -ENOMEM, or PHX_E_TOOBIG. On failure the test needs what it needed before. */
+int phx_collection_needs(struct phx_collection *c, const uint32_t *setups, uint32_t nsetups);
+
+/* The set-ups a test needs; borrowed until the next call of add or needs. */
+const uint32_t *phx_collection_setups(const struct phx_collection *c, uint32_t test,
+                                      uint32_t *out_nsetups);
 
 static inline uint32_t phx_collection_count(const struct phx_collection *c)
 {

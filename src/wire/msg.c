@@ -429,35 +429,56 @@ static int is_text(const struct phx_token *token)
            (token->kind == PHX_TOKEN_EXT && token->ext_type == PHX_EXT_SURROGATE);
 }
 
-static int read_item(struct phx_cursor *cursor, struct phx_token *node_id, struct phx_token *group)
+/* nil or an array of numbers. */
+static int read_setups(struct phx_cursor *cursor, struct phx_msg_item *item)
+{
+    struct phx_token token;
+    if (phx_cursor_next(cursor, &token) < 0)
+        return PHX_E_PROTO;
+    item->nsetups = 0;
+    if (token.kind == PHX_TOKEN_NIL)
+        return 0;
+    if (token.kind != PHX_TOKEN_ARRAY)
+        return PHX_E_PROTO;
+    for (size_t i = 0; i < token.size; i++) {
+        uint64_t setup;
+        if (phx_cursor_uint(cursor, UINT32_MAX, &setup) < 0)
+            return PHX_E_PROTO;
+        if (item->nsetups < PHX_MSG_SETUPS_MAX)
+            item->setups[item->nsetups++] = (uint32_t)setup;
+    }
+    return 0;
+}
+
+static int read_item(struct phx_cursor *cursor, struct phx_msg_item *item)
 {
     size_t fields;
+    struct phx_token text;
     if (phx_cursor_array(cursor, &fields) < 0 || fields != 3)
         return PHX_E_PROTO;
-    if (phx_cursor_next(cursor, node_id) < 0 || !is_text(node_id))
+    if (phx_cursor_next(cursor, &text) < 0 || !is_text(&text))
         return PHX_E_PROTO;
-    if (phx_cursor_next(cursor, group) < 0)
+    item->node_id = text.bytes;
+    item->node_id_size = text.size;
+    if (phx_cursor_next(cursor, &text) < 0)
         return PHX_E_PROTO;
-    if (group->kind == PHX_TOKEN_NIL) {
-        group->bytes = NULL;
-        group->size = 0;
-    } else if (!is_text(group)) {
+    int has_group = text.kind != PHX_TOKEN_NIL;
+    if (has_group && !is_text(&text))
         return PHX_E_PROTO;
-    }
-    return phx_cursor_skip(cursor); /* the location is for Python */
+    item->group = has_group ? text.bytes : NULL;
+    item->group_size = has_group ? text.size : 0;
+    return read_setups(cursor, item);
 }
 
 int phx_msg_each_item(const char *body, size_t size,
-                      int (*each)(void *context, const char *node_id, size_t node_id_size,
-                                  const char *group, size_t group_size),
-                      void *context)
+                      int (*each)(void *context, const struct phx_msg_item *item), void *context)
 {
     struct reader r = open_body(body, size);
+    struct phx_msg_item item;
     for (size_t i = 0; i < r.fields && r.status == 0; i++) {
-        struct phx_token node_id, group;
-        r.status = read_item(&r.cursor, &node_id, &group);
+        r.status = read_item(&r.cursor, &item);
         if (r.status == 0)
-            r.status = each(context, node_id.bytes, node_id.size, group.bytes, group.size);
+            r.status = each(context, &item);
         if (r.status > 0)
             r.status = 0;
     }

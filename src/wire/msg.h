@@ -27,7 +27,7 @@ enum { PHX_PROTOCOL_VERSION = 2 };
     X(LEFTOVER, 7)     /* guard -> controller     pid, process group, ended (0/1), command */      \
     X(GROUP, 8)        /* controller -> guard     process group of a worker */                     \
     X(SETUP, 10)       /* controller -> zygote    value */                                         \
-    X(ITEMS, 11)       /* zygote -> controller    array of [node id, group or nil, location] */    \
+    X(ITEMS, 11)       /* zygote -> controller    array of [node id, group or nil, set-ups] */     \
     X(COLLECTED, 12)   /* zygote -> controller    number of items */                               \
     X(FORK, 13)        /* controller -> zygote    number, value; 1 fd: run queue */                \
     X(FORKED, 14)      /* zygote -> controller    number, pid; fds: pidfd, channel, 3 memfds */    \
@@ -123,12 +123,20 @@ int phx_msg_get_fork(const char *body, size_t size, uint32_t *out_number, const 
  * argv has at least one. Also returns -ENOMEM. */
 int phx_msg_get_spawn(const char *body, size_t size, struct phx_msg_spawn *out, void **out_memory);
 
-/* Walks an ITEMS body: calls `each` for every item with its node id and group (NULL and 0 if none;
- * both borrowed, not NUL-terminated, surrogates as in value_ext.h). Stops at, and returns, the
- * first negative result of `each`; PHX_E_PROTO may come after calls of `each`. */
+enum { PHX_MSG_SETUPS_MAX = 64 }; /* of one item; any more are read and left out */
+
+struct phx_msg_item {    /* texts are borrowed, not NUL-terminated, surrogates as in value_ext.h */
+    const char *node_id; /* of node_id_size bytes */
+    size_t node_id_size;
+    const char *group; /* NULL and 0: none */
+    size_t group_size;
+    uint32_t nsetups; /* fixtures above function scope that it needs, by the zygote's numbers */
+    uint32_t setups[PHX_MSG_SETUPS_MAX];
+};
+
+/* Walks an ITEMS body: calls `each` for every item (borrowed for the call). Stops at, and returns,
+ * the first negative result of `each`; PHX_E_PROTO may come after calls of `each`. */
 int phx_msg_each_item(const char *body, size_t size,
-                      int (*each)(void *context, const char *node_id, size_t node_id_size,
-                                  const char *group, size_t group_size),
-                      void *context);
+                      int (*each)(void *context, const struct phx_msg_item *item), void *context);
 
 #endif

@@ -138,14 +138,15 @@ static void try_spawn(const char *body, size_t size)
     phx_buf_fini(&out);
 }
 
-static int look_at_item(void *context, const char *node_id, size_t node_id_size, const char *group,
-                        size_t group_size)
+static int look_at_item(void *context, const struct phx_msg_item *item)
 {
     unsigned *sum = context;
-    for (size_t i = 0; i < node_id_size; i++)
-        *sum += (unsigned char)node_id[i];
-    for (size_t i = 0; i < group_size; i++)
-        *sum += (unsigned char)group[i];
+    for (size_t i = 0; i < item->node_id_size; i++)
+        *sum += (unsigned char)item->node_id[i];
+    for (size_t i = 0; i < item->group_size; i++)
+        *sum += (unsigned char)item->group[i];
+    for (uint32_t i = 0; i < item->nsetups; i++)
+        *sum += item->setups[i];
     return 0;
 }
 

@@ -106,7 +106,9 @@ static void seed_items(struct phx_buf *body)
             msgpack_pack_nil(&packer);
         else
             msgpack_pack_str_with_body(&packer, "group", 5);
-        msgpack_pack_ext_with_body(&packer, "\x93\xa4t.py\x07\xa6test_a", 14, 4);
+        msgpack_pack_array(&packer, 2);
+        msgpack_pack_uint32(&packer, 7);
+        msgpack_pack_uint32(&packer, 100000);
     }
     seed_body("items-body", body);
     seed_message("items", PHX_MSG_ITEMS, body);

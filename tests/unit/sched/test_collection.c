@@ -75,6 +75,32 @@ START_TEST(any_bytes_and_any_length_are_kept)
 }
 END_TEST
 
+START_TEST(needs_are_kept_for_each_test)
+{
+    enum { COUNT = 5000 };
+    struct phx_collection c;
+    phx_collection_init(&c);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint32_t setups[4] = {i / 7, 9000 + i / 50, 1, 2}, n = i % 5 ? i / 7 % 5 : 0;
+        ck_assert_int_eq(phx_collection_add(&c, "t", 1, NULL, 0), 0);
+        ck_assert_int_eq(phx_collection_needs(&c, setups, n), 0);
+    }
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint32_t setups[4] = {i / 7, 9000 + i / 50, 1, 2}, n = i % 5 ? i / 7 % 5 : 0, found = 99;
+        const uint32_t *list = phx_collection_setups(&c, i, &found);
+        ck_assert_uint_eq(found, n);
+        ck_assert_mem_eq(list, setups, n * sizeof *setups);
+    }
+    ck_assert_uint_eq(c.nsetups, 9000 + COUNT / 50);
+    ck_assert_uint_lt(c.nneeds, COUNT * 3); /* equal neighbours share */
+    uint32_t wild = UINT32_MAX, found;
+    ck_assert_int_eq(phx_collection_needs(&c, &wild, 1), PHX_E_TOOBIG);
+    phx_collection_setups(&c, COUNT - 1, &found);
+    ck_assert_uint_eq(found, COUNT / 7 % 5); /* as before */
+    phx_collection_fini(&c);
+}
+END_TEST
+
 START_TEST(a_text_beyond_the_limit_is_refused)
 {
     struct phx_collection c;
@@ -132,6 +158,7 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, what_was_added_is_found_unchanged);
     tcase_add_test(tests, any_bytes_and_any_length_are_kept);
+    tcase_add_test(tests, needs_are_kept_for_each_test);
     tcase_add_test(tests, a_text_beyond_the_limit_is_refused);
     tcase_add_test(tests, a_million_tests_cost_under_150_bytes_each);
     tcase_add_test(tests, without_memory_the_collection_stays_as_it_was);

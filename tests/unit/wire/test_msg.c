@@ -1,6 +1,7 @@
 #include "wire/msg.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,17 +96,21 @@ struct walk {
     int stop_at;
 };
 
-static int each(void *context, const char *node_id, size_t node_id_size, const char *group,
-                size_t group_size)
+static int each(void *context, const struct phx_msg_item *item)
 {
     struct walk *walk = context;
     if (walk->calls++ == walk->stop_at)
         return -ECANCELED;
-    if (strlen(walk->seen) + node_id_size + group_size + 3 < sizeof walk->seen) {
-        strncat(walk->seen, node_id, node_id_size);
-        strcat(walk->seen, group ? "@" : "-");
-        if (group)
-            strncat(walk->seen, group, group_size);
+    size_t used = strlen(walk->seen);
+    if (used + item->node_id_size + item->group_size + 3 < sizeof walk->seen) {
+        strncat(walk->seen, item->node_id, item->node_id_size);
+        strcat(walk->seen, item->group ? "@" : "-");
+        if (item->group)
+            strncat(walk->seen, item->group, item->group_size);
+        used = strlen(walk->seen);
+        for (uint32_t i = 0; i < item->nsetups; i++)
+            used += (size_t)snprintf(walk->seen + used, sizeof walk->seen - used, "+%u",
+                                     item->setups[i]);
         strcat(walk->seen, ";");
     }
     return 7; /* nothing but a negative number stops the walk */
@@ -127,7 +132,7 @@ enum { NDECODERS = sizeof decoders / sizeof *decoders };
 
 static const char items_body[] = "\x93"
                                  "\x93\xa1"
-                                 "a\xc0\x92\xa1x\x07" /* ["a", nil, ["x", 7]] */
+                                 "a\xc0\x92\x05\xcd\x01\x00" /* ["a", nil, [5, 256]] */
                                  "\x93\xa1"
                                  "b\xa2g1\xc0"                           /* ["b", "g1", nil] */
                                  "\x93\xc7\x03\x03\xed\xb2\x80\xa0\xc0"; /* ["\udc80", "", nil] */
@@ -336,7 +341,7 @@ START_TEST(items_are_walked_in_order)
 {
     struct walk walk = {.stop_at = -1};
     ck_assert_int_eq(phx_msg_each_item(items_body, sizeof items_body - 1, each, &walk), 0);
-    ck_assert_str_eq(walk.seen, "a-;b@g1;\xed\xb2\x80@;");
+    ck_assert_str_eq(walk.seen, "a-+5+256;b@g1;\xed\xb2\x80@;");
     walk = (struct walk){.stop_at = 1};
     ck_assert_int_eq(phx_msg_each_item(items_body, sizeof items_body - 1, each, &walk), -ECANCELED);
     ck_assert_int_eq(walk.calls, 2);
@@ -357,6 +362,10 @@ START_TEST(items_of_another_shape_are_refused)
         "\x91\x93\xc0\xc0\xc0", /* no node id */
         "\x91\x93\xa1"
         "a\x07\xc0", /* a group that is a number */
+        "\x91\x93\xa1"
+        "a\xc0\x91\xff", /* a set-up below zero */
+        "\x91\x93\xa1"
+        "a\xc0\xa0", /* set-ups that are no array */
         "\x91\x93\xd4\x04"
         "a\xc0\xc0", /* a node id that is another extension */
         "\x91\xa1"
