@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from phalanx import crash
+from phalanx import count, crash
 from phalanx.run import Run
 from phalanx.serialize import warning_from_data
 from phalanx.terminal import WorkerStatus
@@ -97,6 +97,7 @@ class ZygoteEvents:
             workers=len(self.run.nodes),
             reorder=bool(self.run.config.option.loadscopereorder),
             max_restarts=-1 if self._workers.max_restart is None else self._workers.max_restart,
+            interleave=count.is_repeated(self.run.config),
         )
         for node in self.run.nodes:
             self._workers.fork(node)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "sched/repeat.h"
 #include "sched/units.h"
 
 /* Who gets which unit, in which order. */
@@ -181,7 +182,8 @@ int phx_planner_make(struct phx_plan *out, const struct phx_collection *tests,
         goto out;
     if (keeps_scopes)
         status = deal_scopes(&deal, &units, options);
-    else
+    else if (!options->interleave ||
+             !phx_repeat_deal(deal.sequence, deal.owner, &units, tests, options->nworkers))
         deal_contiguous(&deal, &units, options->nworkers);
     if (status < 0)
         goto out;

@@ -18,7 +18,9 @@ struct phx_planner_options {
     uint32_t nworkers; /* one span each; >= 1 */
     int reorder;       /* --loadscope-reorder: largest scopes first; load and worksteal ignore it */
     const uint32_t
-        *cost_us; /* borrowed, [tests]: estimated microseconds; NULL: unknown, all equal */
+        *cost_us;   /* borrowed, [tests]: estimated microseconds; NULL: unknown, all equal */
+    int interleave; /* repetitions of a test go to different spans (sched/repeat.h); modes that keep
+                       scopes together ignore it */
 };
 
 /* Makes the plan of a run.
@@ -32,7 +34,7 @@ struct phx_planner_options {
  * in collection order as the workers take them. A span keeps the order of dealing.
  *
  * Every span has a unit as long as there are enough; the spans of workers for whom there is none
- * are empty, and they are the last ones.
+ * are empty, and they are the last ones. (Not with `interleave`: two repetitions are two spans'.)
  *
  * out      set on success only; the caller ends it with phx_plan_fini
  * Returns  0, -ENOMEM, or -EINVAL without workers. */

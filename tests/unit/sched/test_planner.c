@@ -313,7 +313,8 @@ static void plan_of_files(struct phx_plan *plan, const char *file,
 START_TEST(equal_tests_are_cut_evenly)
 {
     struct phx_plan plan;
-    plan_of_files(&plan, "0000000000", (struct phx_planner_options){PHX_DIST_LOAD, 4, 1, NULL});
+    plan_of_files(&plan, "0000000000",
+                  (struct phx_planner_options){.dist = PHX_DIST_LOAD, .nworkers = 4, .reorder = 1});
     static const struct phx_plan_span expected[] = {{0, 3}, {3, 6}, {6, 8}, {8, 10}};
     ck_assert_mem_eq(plan.spans, expected, sizeof expected);
     for (uint32_t i = 0; i < 10; i++) {
@@ -327,11 +328,15 @@ END_TEST
 START_TEST(with_more_workers_than_units_the_last_spans_are_empty)
 {
     struct phx_plan plan;
-    plan_of_files(&plan, "01", (struct phx_planner_options){PHX_DIST_WORKSTEAL, 4, 1, NULL});
+    plan_of_files(
+        &plan, "01",
+        (struct phx_planner_options){.dist = PHX_DIST_WORKSTEAL, .nworkers = 4, .reorder = 1});
     static const struct phx_plan_span expected[] = {{0, 1}, {1, 2}, {2, 2}, {2, 2}};
     ck_assert_mem_eq(plan.spans, expected, sizeof expected);
     phx_plan_fini(&plan);
-    plan_of_files(&plan, "0101", (struct phx_planner_options){PHX_DIST_LOADFILE, 3, 1, NULL});
+    plan_of_files(
+        &plan, "0101",
+        (struct phx_planner_options){.dist = PHX_DIST_LOADFILE, .nworkers = 3, .reorder = 1});
     static const struct phx_plan_span by_file[] = {{0, 2}, {2, 4}, {4, 4}};
     ck_assert_mem_eq(plan.spans, by_file, sizeof by_file);
     phx_plan_fini(&plan);
@@ -343,7 +348,9 @@ START_TEST(scopes_are_dealt_longest_first_or_as_collected)
     /* Files by size: 2 has four tests, 0 three, 1 and 3 one each. */
     static const char files[] = "001022322";
     struct phx_plan plan;
-    plan_of_files(&plan, files, (struct phx_planner_options){PHX_DIST_LOADFILE, 2, 1, NULL});
+    plan_of_files(
+        &plan, files,
+        (struct phx_planner_options){.dist = PHX_DIST_LOADFILE, .nworkers = 2, .reorder = 1});
     static const uint32_t longest_first[] = {4, 5, 7, 8, 6, 0, 1, 3, 2};
     static const struct phx_plan_span longest_spans[] = {{0, 5}, {5, 9}};
     /* span 0: file 2 (4), then file 3 (both have 4, the lower number wins); span 1: 0 (3), 1 */
@@ -351,7 +358,9 @@ START_TEST(scopes_are_dealt_longest_first_or_as_collected)
     ck_assert_mem_eq(plan.spans, longest_spans, sizeof longest_spans);
     phx_plan_fini(&plan);
 
-    plan_of_files(&plan, files, (struct phx_planner_options){PHX_DIST_LOADFILE, 2, 0, NULL});
+    plan_of_files(
+        &plan, files,
+        (struct phx_planner_options){.dist = PHX_DIST_LOADFILE, .nworkers = 2, .reorder = 0});
     static const uint32_t as_collected[] = {0, 1, 3, 6, 2, 4, 5, 7, 8};
     static const struct phx_plan_span collected_spans[] = {{0, 4}, {4, 9}};
     ck_assert_mem_eq(plan.order, as_collected, sizeof as_collected);
@@ -364,7 +373,9 @@ START_TEST(nothing_collected_is_a_plan_of_empty_spans)
 {
     struct phx_plan plan;
     for (int dist = PHX_DIST_LOAD; dist <= PHX_DIST_LOADGROUP; dist++) {
-        plan_of_files(&plan, "", (struct phx_planner_options){(enum phx_dist)dist, 3, 1, NULL});
+        plan_of_files(
+            &plan, "",
+            (struct phx_planner_options){.dist = (enum phx_dist)dist, .nworkers = 3, .reorder = 1});
         ck_assert_uint_eq(plan.ntests, 0);
         ck_assert_uint_eq(plan.nspans, 3);
         ck_assert_uint_eq(plan.spans[2].hi, 0);
