@@ -5,12 +5,20 @@ the controller.
 
 from __future__ import annotations
 
+import contextlib
+import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from _pytest.junitxml import LogXML, _check_record_param_type, _NodeReporter, xml_key
+from _pytest.junitxml import (
+    LogXML,
+    _check_record_param_type,
+    _NodeReporter,
+    bin_xml_escape,
+    xml_key,
+)
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -87,3 +95,35 @@ class Records:
         case = xml.node_reporter(place)
         add = case.add_attribute if data["of"] == "attribute" else case.add_property
         add(name, value)
+
+
+@contextlib.contextmanager
+def without_case(config: pytest.Config, report: Any) -> Iterator[None]:
+    """While a try is reported that another one follows, perhaps of another worker: no test case of its own
+    comes of it."""
+    xml = config.stash.get(xml_key, None)
+    case = None if xml is None else xml.node_reporter(report)  # made when there is none
+    yield
+    if xml is not None and case is not None:
+        xml.node_reporters = {k: v for k, v in xml.node_reporters.items() if v is not case}
+        xml.node_reporters_ordered.remove(case)
+
+
+def add_tries(config: pytest.Config, report: Any, failures: list[Any], passed: bool) -> None:
+    """What earlier tries of the report's test came to, in the elements that Maven's Surefire uses."""
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    case = xml.node_reporter(report)
+    for failure in failures:
+        kind = "flaky" if passed else "rerun"
+        what = "Failure" if failure.when == "call" else "Error"
+        crash = getattr(failure.longrepr, "reprcrash", None)
+        message = str(crash.message if crash is not None else failure.longrepr)
+        element = ElementTree.Element(kind + what, message=bin_xml_escape(message.split("\n")[0]))
+        ElementTree.SubElement(element, "stackTrace").text = bin_xml_escape(failure.longreprtext)
+        for stream in ("out", "err"):
+            text = failure.capstdout if stream == "out" else failure.capstderr
+            if text:
+                ElementTree.SubElement(element, f"system-{stream}").text = bin_xml_escape(text)
+        case.append(element)

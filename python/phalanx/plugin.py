@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from phalanx import launch, options, zygote
+from phalanx import count, flakiness, late_options, launch, options, retries, zygote
 
 MEND = "pip uninstall -y pytest-xdist && pip install --force-reinstall --no-deps phalanx"
 
@@ -21,13 +21,17 @@ def _is_xdist_installed() -> bool:
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, None, None]:
     # A wrapper, as pytest's capture is one too and swaps descriptors 1 and 2 inside: the guard and the
     # zygote must get the real ones.
     has_options = hasattr(early_config.known_args_namespace, "numprocesses")
     if has_options and not zygote.is_configuring and not _is_xdist_installed():
         launch.start_early(early_config)
+    late_options.hide_values(early_config, args)
     yield
+    late_options.add(early_config, parser)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,7 +45,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
+    count.install(config)
     has_options = hasattr(config.option, "numprocesses")
-    if has_options and options.is_distributed(config) and not config.option.collectonly:
+    is_distributed = has_options and options.is_distributed(config)
+    retries.install(config, is_distributed)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(flakiness.Flakiness(config), "phalanx-flakiness")
+    if is_distributed and not config.option.collectonly:
         return
     launch.drop(config)

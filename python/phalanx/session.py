@@ -103,17 +103,19 @@ class DSession:
             Watchdog(self.config.option.watchdog) as watchdog,
         ):
             try:
-                while not self.run.is_over():
+                while not self._is_over():
                     self._loop_once(interrupts, watchdog)
             except KeyboardInterrupt:
                 self.run.engine.kill()
                 raise interrupts.exception() from None
             finally:
+                self._workers.end_retries()
                 if len(self.run.ids) >= MANY_TESTS:
                     set_aside()  # their reports
                 rare_collections.end()
         if self.run.interrupted or interrupts.count:  # it may have come after the loop's last look
             raise interrupts.exception()
+        self._workers.end_retries()
         self._check_account()
         if self.run.pending_exception is not None:
             raise self.run.pending_exception
@@ -180,6 +182,9 @@ class DSession:
         if factory is not None:
             setup["basetemp"] = str(factory.getbasetemp())
         return setup
+
+    def _is_over(self) -> bool:
+        return self.run.is_over() and (self.run.over or not self._workers.relieve())
 
     def _loop_once(self, interrupts: Interrupts, watchdog: Watchdog) -> None:
         handlers = self._handlers

@@ -16,7 +16,17 @@ from typing import Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from phalanx import _engine, adapters, forking, garbage, identity, junit, nodes, resources
+from phalanx import (
+    _engine,
+    adapters,
+    forking,
+    garbage,
+    identity,
+    junit,
+    nodes,
+    resources,
+    retries,
+)
 from phalanx.needs import Needs
 from phalanx.serialize import outcome_settler, report_writer, warning_to_data
 
@@ -178,6 +188,7 @@ class WorkerInteractor:
         self._settle_outcome = outcome_settler(self.config)
         _silence_terminal(self.config)
         junit.install(self.config, self._tell_xml)
+        retries.prepare_worker(self.config)
 
     def _run_tests(self, session: pytest.Session) -> None:
         worker = self.worker

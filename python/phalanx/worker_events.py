@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from phalanx import _engine, crash, junit, options
+from phalanx import _engine, crash, junit, options, retries
 from phalanx.nodes import WorkerController
 from phalanx.run import Run
 from phalanx.serialize import report_reader
@@ -21,6 +21,9 @@ class WorkerEvents:
         self.summary_reports: list[str] = []
         self._started: dict[int, Any] = {}  # worker number: (node id, location) of its last test
         self._xml_records = junit.Records(run.config)
+        self.retries: retries.Retries | None = None
+        if retries.wanted(run.config):
+            self.retries = retries.Retries(run.config, self._run_again, self._log)
 
     def begin(self) -> None:
         """All plugins are there now, also those that read reports."""
@@ -51,14 +54,29 @@ class WorkerEvents:
         nodeid, location = self._started[number] = data
         self.run.config.hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
 
+    def _log(self, report: Any) -> None:
+        self.run.config.hook.pytest_runtest_logreport(report=report)
+
+    def _run_again(self, test: int, worker: Any) -> bool:
+        return not self.run.stopping and self.run.engine.add_late(test, worker)
+
+    def end_retries(self) -> None:
+        if self.retries is not None:
+            self.retries.end()
+
     def on_log_finish(self, number: int, data: Any) -> None:
         nodeid, location = data
+        if self.retries is not None:
+            self.retries.finish(number)
         self.run.config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
 
     def on_report(self, number: int, data: dict[str, Any]) -> None:
         report = self._read_report(self.run.config, data)
         report.node = self.run.nodes[number]
-        self.run.config.hook.pytest_runtest_logreport(report=report)
+        if self.retries is not None:
+            self.retries.hold(number, data.get("item_index", -1), report)
+        else:
+            self.run.config.hook.pytest_runtest_logreport(report=report)
 
     def on_xml_record(self, number: int, data: dict[str, Any]) -> None:
         self._xml_records.add(self.run.nodes[number], data)
@@ -98,6 +116,8 @@ class WorkerEvents:
         node = self.run.nodes[number]
         node.shutting_down = True
         if payload["finished"]:
+            if self.retries is not None:
+                self.retries.let_go(number)
             self.run.config.hook.pytest_testnodedown(node=node, error=None)
             if payload["text"]:
                 self.run.report_line(f"[{node.gateway.id}] {payload['text']}")
@@ -137,17 +157,16 @@ class WorkerEvents:
         self.run.config.hook.pytest_handlecrashitem(
             crashitem=nodeid, report=report, sched=self.run.sched
         )
-        self.run.config.hook.pytest_runtest_logreport(report=report)
+        if self.retries is not None:
+            self.retries.hold(node.number, test, report)
+            self.retries.finish(node.number)
+        else:
+            self._log(report)
 
     def _replace(self, node: WorkerController, number: int | None) -> None:
-        assert self.run.nodemanager is not None
         if number is not None:
             self.run.report_line(f"\nreplacing crashed worker {node.gateway.id}")
-            clone = self.run.nodemanager.setup_node(node.gateway.spec, number)
-            self.set_info(clone, self.info)
-            self.run.nodes.append(clone)
-            self.fork(clone)
-            self.run.config.hook.pytest_testnodeready(node=clone)
+            self._add_worker(node, number)
         elif not self.run.stopping and self.max_restart is not None:
             if self.max_restart == 0:
                 message = f"worker {node.gateway.id} crashed and worker restarting disabled"
@@ -156,6 +175,21 @@ class WorkerEvents:
             if message not in self.summary_reports:
                 self.summary_reports.append(message)
                 self.run.report_line("\n" + message)
+
+    def _add_worker(self, like: WorkerController, number: int) -> None:
+        assert self.run.nodemanager is not None
+        clone = self.run.nodemanager.setup_node(like.gateway.spec, number)
+        self.set_info(clone, self.info)
+        self.run.nodes.append(clone)
+        self.fork(clone)
+        self.run.config.hook.pytest_testnodeready(node=clone)
+
+    def relieve(self) -> bool:
+        """All workers are gone. Are there tests to run again, and may somebody be started for them?"""
+        numbers = self.run.engine.relieve()
+        for number in numbers:
+            self._add_worker(self.run.nodes[0], number)
+        return bool(numbers)
 
     def on_fork_failed(self, number: int, text: str) -> None:
         node = self.run.nodes[number]

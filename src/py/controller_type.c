@@ -6,6 +6,7 @@
  * takes an event, so that an exception from a handler loses none. */
 #include "py/engine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -185,14 +186,14 @@ static PyObject *setup(PyObject *self, PyObject *value)
 
 static PyObject *plan(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"dist", "workers", "reorder", "max_restarts", NULL};
+    static char *names[] = {"dist", "workers", "reorder", "max_restarts", "interleave", NULL};
     struct phx_controller *controller = engine(self);
     struct phx_planner_options options = {0};
     const char *dist;
     long long max_restarts;
     if (!controller ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "sIpL", names, &dist, &options.nworkers,
-                                     &options.reorder, &max_restarts))
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "sIpL|p", names, &dist, &options.nworkers,
+                                     &options.reorder, &max_restarts, &options.interleave))
         return NULL;
     if (phx_dist_parse(dist, &options.dist) < 0)
         return PyErr_Format(PyExc_ValueError, "--dist %s has no plan", dist);
@@ -438,9 +439,31 @@ static PyObject *add_late(PyObject *self, PyObject *args)
 {
     struct phx_controller *controller = engine(self);
     unsigned int test;
-    if (!controller || !PyArg_ParseTuple(args, "I", &test))
+    long long elsewhere = PHX_RUNQ_NONE;
+    if (!controller || !PyArg_ParseTuple(args, "I|L", &test, &elsewhere))
         return NULL;
-    return none_or_raise(self, phx_controller_add_late(controller, test), NULL);
+    int status = phx_controller_add_late(controller, test, elsewhere);
+    if (status < 0 && status != -ENOSPC)
+        return none_or_raise(self, status, NULL);
+    return PyBool_FromLong(status == 0);
+}
+
+static PyObject *relieve(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    struct phx_controller *controller = engine(self);
+    if (!controller)
+        return NULL;
+    uint32_t first = 0, count = phx_controller_relieve(controller, &first);
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (uint32_t i = 0; list && i < count; i++) {
+        PyObject *number = PyLong_FromUnsignedLong(first + i);
+        if (!number)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, (Py_ssize_t)i, number);
+    }
+    return list;
 }
 
 static PyObject *end(PyObject *self, PyObject *args)
@@ -509,13 +532,18 @@ static PyObject *summary(PyObject *self, PyObject *unused)
 static PyMethodDef methods[] = {
     {"setup", setup, METH_O, "setup(value)\n\nSends the zygote what it needs to configure."},
     {"plan", (PyCFunction)(void (*)(void))plan, METH_VARARGS | METH_KEYWORDS,
-     "plan(dist, workers, reorder, max_restarts)\n\nMakes the run queue for what was collected."},
+     "plan(dist, workers, reorder, max_restarts, interleave=False)\n\nMakes the run queue for what "
+     "was collected."},
     {"fork", fork_method, METH_VARARGS, "fork(number, value)\n\nAsks for a worker."},
     {"poll", poll_method, METH_VARARGS,
      "poll(timeout=-1.0) -> [(event, number, payload)]\n\nWaits for events, in seconds; runs "
      "signal "
      "handlers."},
-    {"add_late", add_late, METH_VARARGS, "add_late(test)\n\nHands out a test once more."},
+    {"add_late", add_late, METH_VARARGS,
+     "add_late(test, elsewhere=-1) -> bool\n\nHands out a test once more, to another worker than "
+     "`elsewhere` if there is one; False when no more can be handed out."},
+    {"relieve", relieve, METH_NOARGS,
+     "relieve() -> [number]\n\nWorkers to fork for late tests when all others are gone."},
     {"active", active, METH_NOARGS, "active() -> int\n\nWorkers asked for and not yet down."},
     {"stop", stop_method, METH_NOARGS, "stop()\n\nNobody claims any more; no replacements."},
     {"interrupt", interrupt_method, METH_NOARGS,

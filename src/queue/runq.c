@@ -222,6 +222,12 @@ void phx_runq_look(const struct phx_runq *q, uint32_t worker, struct phx_runq_vi
 
 int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us)
 {
+    return phx_runq_add_late_elsewhere(q, test, cost_us, RUNQ_NOBODY);
+}
+
+int64_t phx_runq_add_late_elsewhere(struct phx_runq *q, uint32_t test, uint32_t cost_us,
+                                    uint32_t worker)
+{
     if (test >= q->ntests)
         return -EINVAL;
     uint32_t pos = shared_load(&q->header->positions, memory_order_relaxed); /* our own */
@@ -232,6 +238,9 @@ int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us)
     q->order[pos] = test;
     q->unit[pos] = pos;
     q->cost[pos + 1] = q->cost[pos] + (cost_us > 0 ? cost_us : 1);
+    /* Whom to pass by stands where the ledger names the owner of what is claimed. Relaxed:
+     * published like the plain stores. */
+    shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_QUEUED), memory_order_relaxed);
     shared_store(&q->header->positions, pos + 1, memory_order_release);
     /* The swap publishes the three plain stores above to the thief that loads the word. lo may move
      * meanwhile: thieves take from the front of the late word, so its two ends never meet in a

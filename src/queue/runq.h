@@ -151,6 +151,11 @@ int phx_runq_disown(struct phx_runq *q, uint32_t worker, uint32_t pos);
  * a test that the plan does not have, or PHX_E_CORRUPT. */
 int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us);
 
+/* The same, to somebody else than `worker`, which has just failed it: that one gets it only when no
+ * other worker is alive at the moment it asks. (All late tests taken: it may end before them.) */
+int64_t phx_runq_add_late_elsewhere(struct phx_runq *q, uint32_t test, uint32_t cost_us,
+                                    uint32_t worker);
+
 /* Positions that a claim could still return to somebody (exact when no worker is running and the
  * dead are buried); so 0 once the queue is closed. */
 uint32_t phx_runq_left(const struct phx_runq *q);

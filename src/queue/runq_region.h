@@ -64,6 +64,7 @@ enum {
 
 #define RUNQ_MAGIC UINT64_C(0x51525f584c4e4850) /* "PHNLX_RQ" in memory */
 #define RUNQ_NO_POS UINT32_MAX                  /* "no position" in the region */
+#define RUNQ_NOBODY UINT32_C(0xffffff)          /* "no worker" in the ledger */
 
 enum runq_worker_state { /* of a slot; only GONE is set by somebody else than the worker */
                          RUNQ_ABSENT = 0, /* not joined yet */
@@ -215,6 +216,12 @@ static inline uint32_t runq_entry(uint32_t worker, enum phx_runq_state state)
 static inline uint32_t runq_entry_state(uint32_t entry)
 {
     return entry & 0xff;
+}
+
+/* Who claimed it; of a late position that is queued, the worker that is to be passed by. */
+static inline uint32_t runq_entry_worker(uint32_t entry)
+{
+    return entry >> 8;
 }
 
 static inline struct runq_times *runq_times(const struct phx_runq *q, uint32_t pos)

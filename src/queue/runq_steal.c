@@ -89,18 +89,43 @@ static uint32_t choose_cut(const struct phx_runq *q, struct runq_range range, ui
     return before < behind ? down : up;
 }
 
+/* Whether anybody else is alive, who could run what `thief` has just failed. */
+static int has_company(const struct phx_runq *q, uint32_t thief)
+{
+    for (uint32_t i = 0; i < q->nworkers; i++) {
+        /* Relaxed: whoever leaves the moment after leaves it to the controller to find somebody. */
+        uint32_t state = shared_load(&runq_slot(q, i)->state, memory_order_relaxed);
+        if (i != thief && (state == RUNQ_JOINED || state == RUNQ_WORKING))
+            return 1;
+    }
+    return 0;
+}
+
+/* What of the late word a thief may take. Every late test is a unit of its own. The front is taken,
+ * up to the first test that is to be run by somebody else; 0 when that is the first. */
+static int choose_late(const struct phx_runq *q, uint32_t thief, struct runq_range range,
+                       struct runq_range *out_taken)
+{
+    uint32_t mid = half_way(q, range), end = mid > range.lo ? mid : range.lo + 1, pos = range.lo;
+    /* Relaxed: it was written before the position entered the word. */
+    while (pos < end &&
+           runq_entry_worker(shared_load(runq_ledger(q, pos), memory_order_relaxed)) != thief)
+        pos++;
+    if (pos == range.lo && !has_company(q, thief))
+        pos = end;
+    *out_taken = (struct runq_range){range.lo, pos};
+    return pos > range.lo;
+}
+
 /* What of `range`, which is what the victim's word holds, a thief may take now. Returns 0 when that
  * is nothing. */
-static int choose(const struct phx_runq *q, uint32_t victim, struct runq_range range,
-                  struct runq_range *out_taken)
+static int choose(const struct phx_runq *q, uint32_t thief, uint32_t victim,
+                  struct runq_range range, struct runq_range *out_taken)
 {
     if (range.lo == range.hi)
         return 0;
-    if (victim == q->nworkers) { /* every late test is a unit of its own */
-        uint32_t mid = half_way(q, range);
-        *out_taken = (struct runq_range){range.lo, mid > range.lo ? mid : range.lo + 1};
-        return 1;
-    }
+    if (victim == q->nworkers)
+        return choose_late(q, thief, range, out_taken);
     uint32_t first = first_takeable(q, victim, range);
     if (first >= range.hi)
         return 0;
@@ -124,7 +149,7 @@ static int find_victim(const struct phx_runq *q, uint32_t thief, uint32_t *out_v
         if (!runq_range_valid(q, range))
             return PHX_E_CORRUPT;
         uint64_t cost = q->cost[range.hi] - q->cost[range.lo];
-        if (range.lo == range.hi || (found && cost <= most) || !choose(q, i, range, &taken))
+        if (range.lo == range.hi || (found && cost <= most) || !choose(q, thief, i, range, &taken))
             continue;
         most = cost;
         found = 1;
@@ -149,7 +174,7 @@ static int take(struct phx_runq *q, uint32_t thief, uint32_t victim, uint64_t wo
     int open = 0;
     do {
         range = runq_range_of(word);
-        if (!runq_range_valid(q, range) || !choose(q, victim, range, &taken)) {
+        if (!runq_range_valid(q, range) || !choose(q, thief, victim, range, &taken)) {
             shared_store(&journal->valid, 0, memory_order_release);
             return runq_range_valid(q, range) ? 0 : PHX_E_CORRUPT;
         }

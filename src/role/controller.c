@@ -23,6 +23,7 @@ enum {
     GUARD_CONTROLLER_FD = 4,
     UNLIMITED_SPARES = 1024, /* room for replacements where their number has no limit */
     LATE_TESTS_MAX = 4096,   /* tests that may be handed out a second time in one run */
+    RELIEFS_MAX = 256,       /* workers for late tests when all others are gone */
     /* Both ends write before they read: with more requests under way than a socket holds answers,
      * each would wait for the other. */
     REQUESTS_UNANSWERED_MAX = 32,
@@ -216,7 +217,7 @@ int phx_controller_plan(struct phx_controller *c, const struct phx_planner_optio
         return phx_err_set(err, PHX_E_STATE, "there is nothing to plan");
     int64_t spares =
         max_restarts < 0 || max_restarts > UNLIMITED_SPARES ? UNLIMITED_SPARES : max_restarts;
-    uint64_t wanted = options->nworkers + (uint64_t)spares;
+    uint64_t wanted = options->nworkers + (uint64_t)spares + RELIEFS_MAX;
     if (options->nworkers > PHX_RUNQ_WORKERS_MAX)
         return phx_err_set(err, -EINVAL, "%u workers were asked for, the most is %d",
                            options->nworkers, PHX_RUNQ_WORKERS_MAX);
@@ -295,7 +296,7 @@ static void forget_request(struct phx_controller *c, uint32_t number)
 int phx_controller_fork(struct phx_controller *c, uint32_t number, const void *value, size_t size,
                         struct phx_err *err)
 {
-    if (!c->queue_mem || number >= c->members_max || c->members[number])
+    if (!c->queue_mem || number >= c->next_number || c->members[number])
         return phx_err_set(err, PHX_E_STATE, "worker gw%u cannot be asked for", number);
     struct phx_member *member = phx_member_new(c, number);
     struct phx_request *request = calloc(1, sizeof *request);
@@ -590,14 +591,6 @@ void phx_controller_close(struct phx_controller *c)
     }
     uv_loop_close(&c->loop);
     free_everything(c);
-}
-
-int phx_controller_add_late(struct phx_controller *c, uint32_t test)
-{
-    if (!c->queue_mem)
-        return PHX_E_STATE;
-    int64_t position = phx_runq_add_late(&c->queue, test, 1);
-    return position < 0 ? (int)position : 0;
 }
 
 /* ---- figures ---- */

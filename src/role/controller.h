@@ -102,8 +102,14 @@ void phx_controller_reject(struct phx_controller *controller, int32_t number);
 /* Workers asked for and not yet down. */
 uint32_t phx_controller_active(const struct phx_controller *controller);
 
-/* Hands out `test` once more, to whoever asks next. Returns 0, -ENOSPC, or another negative. */
-int phx_controller_add_late(struct phx_controller *controller, uint32_t test);
+/* Hands out `test` once more, to whoever asks next; but to worker `elsewhere` (or PHX_RUNQ_NONE)
+ * only if there is no other. Returns 0, -ENOSPC, or another negative. */
+int phx_controller_add_late(struct phx_controller *controller, uint32_t test, int64_t elsewhere);
+
+/* When all workers are gone and late tests are left: how many workers to fork for them, with
+ * numbers from *out_first on, as for a replacement. 0 when none is needed, or none may be: the run
+ * stops, a dead worker was not replaced, a worker could not be made. Not counted as restarts. */
+uint32_t phx_controller_relieve(struct phx_controller *controller, uint32_t *out_first);
 
 /* Nobody claims any more. With SIGINT to every worker's group, or during collection to the
  * zygote's. */

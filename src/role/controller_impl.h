@@ -70,6 +70,7 @@ struct phx_controller {
     uint64_t oom_kills;           /* of the control group: those that explain no death to come */
     phx_ns suspended_at;          /* when phx_controller_suspend was called last */
     int64_t restarts_left;        /* < 0: no limit */
+    int is_short;                 /* a worker could not be made, or a dead one not replaced */
     struct phx_request *requests; /* in order of asking */
     struct phx_member *ready_head, *ready_tail;
     struct phx_member *told; /* its DOWN was handed out last: its memfds may go */

@@ -333,6 +333,7 @@ static int fork_failed(struct phx_controller *c, uint32_t number, struct phx_eve
     phx_controller_send_requests(c);
     phx_member_down(member);
     c->nactive--;
+    c->is_short = 1;
     struct phx_runq_view view;
     phx_runq_bury(&c->queue, number, &view);
     *out = (struct phx_event){
@@ -588,6 +589,8 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
         c->next_number < c->members_max) {
         c->restarts_left -= c->restarts_left > 0;
         replacement = c->next_number++;
+    } else if (!member->finished) {
+        c->is_short = 1;
     }
     const char *text = corrupt < 0 ? phx_err_text(corrupt) : channel_fault(member);
     if (!text && is_out_of_memory(c, member->has_status, member->status))

@@ -432,6 +432,50 @@ START_TEST(late_tests_are_handed_out_once_each)
 }
 END_TEST
 
+START_TEST(a_failed_test_goes_to_somebody_else)
+{
+    make(2, 1, 1, 3);
+    ck_assert_uint_eq(drain(0), 2);
+    ck_assert_int_eq(phx_runq_add_late_elsewhere(&f.q, 0, 50, 0), 2);
+    phx_runq_join(&f.q, 1);
+    ck_assert_int_eq(claim(0), PHX_RUNQ_NONE); /* worker 1 is there */
+    ck_assert_uint_eq(phx_runq_left(&f.q), 1);
+    ck_assert_int_eq(claim(1), 2);
+    fixture_fini(&f);
+}
+END_TEST
+
+START_TEST(a_failed_test_comes_back_to_who_is_alone)
+{
+    make(2, 1, 1, 3);
+    ck_assert_uint_eq(drain(0), 2);
+    phx_runq_join(&f.q, 1);
+    ck_assert_int_eq(phx_runq_add_late_elsewhere(&f.q, 0, 50, 0), 2);
+    ck_assert_int_eq(phx_runq_add_late_elsewhere(&f.q, 1, 50, 1), 3);
+    phx_runq_bury(&f.q, 1, NULL); /* now worker 0 is alone */
+    ck_assert_uint_eq(drain(0), 2);
+    check_all_settled();
+    fixture_fini(&f);
+}
+END_TEST
+
+START_TEST(what_others_may_run_is_taken_up_to_what_is_to_be_passed_by)
+{
+    make(2, 1, 1, 3);
+    ck_assert_uint_eq(drain(0), 2);
+    phx_runq_join(&f.q, 1);
+    ck_assert_int_eq(phx_runq_add_late(&f.q, 0, 1), 2);
+    ck_assert_int_eq(phx_runq_add_late_elsewhere(&f.q, 1, 1, 0), 3);
+    ck_assert_int_eq(phx_runq_add_late(&f.q, 0, 100), 4); /* half the cost lies in here */
+    ck_assert_int_eq(claim(0), 2);
+    run(0, 2);
+    ck_assert_int_eq(claim(0), PHX_RUNQ_NONE);
+    ck_assert_uint_eq(drain(1), 2);
+    check_all_settled();
+    fixture_fini(&f);
+}
+END_TEST
+
 START_TEST(a_plan_that_breaks_its_rules_is_refused)
 {
     for (int wrong = 0; wrong < 9; wrong++) {
@@ -548,6 +592,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_worker_may_change_its_mind_after_giving_back);
     tcase_add_test(tests, a_closed_queue_hands_out_nothing);
     tcase_add_test(tests, late_tests_are_handed_out_once_each);
+    tcase_add_test(tests, a_failed_test_goes_to_somebody_else);
+    tcase_add_test(tests, a_failed_test_comes_back_to_who_is_alone);
+    tcase_add_test(tests, what_others_may_run_is_taken_up_to_what_is_to_be_passed_by);
     tcase_add_test(tests, a_plan_that_breaks_its_rules_is_refused);
     tcase_add_test(tests, an_empty_plan_is_a_run_queue_too);
     tcase_add_test(tests, attach_sees_the_same_queue);
