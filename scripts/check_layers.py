@@ -15,7 +15,7 @@ LAYERS = ["base", "os", "queue", "sched", "wire", "net", "role", "store", "repor
 # Pure: these two make no system calls, so that a model can stand in for the world around them.
 PURE = {"queue": {"base"}, "sched": {"base", "queue"}}
 # The command is a role's user, like the binding: above everything but the binding.
-CLI_MAY_USE = set(LAYERS) - {"py"}
+CLI_MAY_USE = {*LAYERS, "cli"} - {"py"}
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 

@@ -14,7 +14,7 @@ has() {
 # Is there a Python with headers and venv, a compiler, and the libraries? PYTHON may name another one.
 can_build() {
     has cc pkg-config "${PYTHON:-python3}" &&
-        pkg-config --exists libuv check 2>/dev/null &&
+        pkg-config --exists libuv check sqlite3 jansson expat 2>/dev/null &&
         { pkg-config --exists msgpack || pkg-config --exists msgpack-c; } &&
         "${PYTHON:-python3}" -c "
 import ensurepip, os, sysconfig, venv
@@ -30,8 +30,8 @@ can_fuzz() {
 packages=""
 for group in "${@:-build}"; do
     case $group in
-    build) can_build || packages="$packages build-essential check libmsgpack-dev libuv1-dev
-        pkg-config python3-dev python3-venv" ;;
+    build) can_build || packages="$packages build-essential check libexpat1-dev libjansson-dev libmsgpack-dev
+        libsqlite3-dev libuv1-dev pkg-config python3-dev python3-venv" ;;
     lint) has clang clang-tidy cppcheck || packages="$packages clang clang-tidy cppcheck" ;;
     fuzz) can_fuzz || packages="$packages clang libclang-rt-dev" ;;
     compat) has Xvfb || packages="$packages xvfb xauth"

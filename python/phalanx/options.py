@@ -134,6 +134,22 @@ def add_options(parser: pytest.Parser) -> None:
         "on stderr (default: 60; 0: never). The run goes on",
     )
 
+    group.addoption(
+        "--history",
+        dest="history",
+        metavar="PATH",
+        default=None,
+        help="Where to keep how long tests take and how they ended, for the order of the next run "
+        "(default: d/phalanx/history.sqlite in pytest's cache directory). See: phalanx history --help",
+    )
+    group.addoption(
+        "--no-history",
+        dest="history",
+        action="store_const",
+        const=False,
+        help="Neither read nor keep a history",
+    )
+
     # Of pytest-xdist's rsync and looponfail: known, so that no ini file becomes an error, and unused.
     parser.addini("rsyncdirs", "accepted for compatibility, without effect", type="paths")
     parser.addini("rsyncignore", "accepted for compatibility, without effect", type="paths")

@@ -17,6 +17,7 @@ from _pytest.config import ExitCode
 
 from phalanx import launch, options
 from phalanx.garbage import RareCollections, set_aside
+from phalanx.history import History
 from phalanx.interrupts import Interrupts
 from phalanx.nodes import NodeManager
 from phalanx.run import Run, some
@@ -40,7 +41,8 @@ class DSession:
         self.maxfail: int = config.getvalue("maxfail")
         self.run = Run(config)
         self._workers = WorkerEvents(self.run)
-        self._zygote = ZygoteEvents(self.run, self._workers)
+        self._history = History(self.run)
+        self._zygote = ZygoteEvents(self.run, self._workers, self._history)
         self._handlers: dict[str, Callable[[int, Any], None]] = {
             name[3:]: getattr(source, name)
             for source in (self._zygote, self._workers)
@@ -138,6 +140,7 @@ class DSession:
             self._figures = engine.summary()
         if not self.run.terminated:
             try:
+                self._history.write(engine)
                 engine.end(LEFTOVER_GRACE_S)
             except KeyboardInterrupt:  # every test is over; nobody wants to wait for what they left
                 session.exitstatus = ExitCode.INTERRUPTED

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from phalanx import count, crash
+from phalanx.history import History
 from phalanx.run import Run
 from phalanx.serialize import warning_from_data
 from phalanx.terminal import WorkerStatus
@@ -14,9 +15,10 @@ from phalanx.worker_events import WorkerEvents
 
 
 class ZygoteEvents:
-    def __init__(self, run: Run, workers: WorkerEvents) -> None:
+    def __init__(self, run: Run, workers: WorkerEvents, history: History) -> None:
         self.run = run
         self._workers = workers
+        self._history = history
         self._collecting: str | None = None  # the file that the zygote imports
         self._config_warnings: set[Any] = set()
 
@@ -92,6 +94,7 @@ class ZygoteEvents:
         self.run.report_line("forked after collection")
 
     def _start_workers(self) -> None:
+        self._history.read()
         self.run.engine.plan(
             dist=self.run.dist,
             workers=len(self.run.nodes),

@@ -18,7 +18,11 @@
     X(STRAY, -5005, "this process is not a worker of the run")                                     \
     X(CLOSED, -5006, "the other end of the channel is closed")                                     \
     X(STATE, -5007, "called at a moment when this is not possible")                                \
-    X(PLATFORM, -5008, "this system lacks something phalanx needs")
+    X(PLATFORM, -5008, "this system lacks something phalanx needs")                                \
+    X(DAMAGED, -5009, "the file is damaged")                                                       \
+    X(NEWER, -5010, "a newer version of phalanx wrote it")                                         \
+    X(FOREIGN, -5011, "it is a database of another program")                                       \
+    X(FORMAT, -5012, "the file is not in a format that phalanx reads")
 
 enum phx_err_code {
 #define X(name, value, text) PHX_E_##name = (value),

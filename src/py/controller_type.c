@@ -8,8 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "py/history.h"
 #include "py/value.h"
 #include "report/metrics.h"
 #include "report/summary.h"
@@ -26,6 +28,7 @@ struct controller {
     pid_t owner;        /* a child of the host that inherits the object leaves the run alone */
     int serves_signals; /* made in the main thread */
     int wake[2];        /* pipe for the wake-up descriptor */
+    uint32_t *cost_us;  /* owned, by test: what the history tells; NULL: nothing */
 };
 
 static struct controller *cast(PyObject *self)
@@ -164,6 +167,7 @@ static void dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     close_engine(cast(self));
+    free(cast(self)->cost_us);
     PyObject_Free(self);
     Py_DECREF(type);
 }
@@ -197,10 +201,23 @@ static PyObject *plan(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     if (phx_dist_parse(dist, &options.dist) < 0)
         return PyErr_Format(PyExc_ValueError, "--dist %s has no plan", dist);
+    options.cost_us = cast(self)->cost_us;
     struct phx_err err = {0};
     int status;
     Py_BEGIN_ALLOW_THREADS status = phx_controller_plan(controller, &options, max_restarts, &err);
     Py_END_ALLOW_THREADS return none_or_raise(self, status, &err);
+}
+
+static PyObject *read_history(PyObject *self, PyObject *path)
+{
+    struct phx_controller *controller = engine(self);
+    return controller ? phx_py_history_read(controller, path, &cast(self)->cost_us) : NULL;
+}
+
+static PyObject *write_history(PyObject *self, PyObject *args)
+{
+    struct phx_controller *controller = engine(self);
+    return controller ? phx_py_history_write(controller, args) : NULL;
 }
 
 static PyObject *fork_method(PyObject *self, PyObject *args)
@@ -534,6 +551,12 @@ static PyMethodDef methods[] = {
     {"plan", (PyCFunction)(void (*)(void))plan, METH_VARARGS | METH_KEYWORDS,
      "plan(dist, workers, reorder, max_restarts, interleave=False)\n\nMakes the run queue for what "
      "was collected."},
+    {"read_history", read_history, METH_O,
+     "read_history(path) -> (known, warning)\n\nThe plan then knows how long tests take."},
+    {"write_history", write_history, METH_VARARGS,
+     "write_history(path, uid, outcomes, complete, optional) -> warning\n\nAdds the run: outcomes "
+     "has one "
+     "letter for each test."},
     {"fork", fork_method, METH_VARARGS, "fork(number, value)\n\nAsks for a worker."},
     {"poll", poll_method, METH_VARARGS,
      "poll(timeout=-1.0) -> [(event, number, payload)]\n\nWaits for events, in seconds; runs "

@@ -669,13 +669,34 @@ void phx_controller_figures(const struct phx_controller *c, struct phx_controlle
         .nparallel = c->nparallel, .nworkers = c->next_number, .wall = c->ended_at - c->forked_at};
 }
 
+const struct phx_collection *phx_controller_collection(const struct phx_controller *c)
+{
+    return &c->collection;
+}
+
+uint32_t phx_controller_positions(const struct phx_controller *c)
+{
+    return c->queue_mem ? phx_runq_positions(&c->queue) : 0;
+}
+
+enum phx_runq_state phx_controller_state(const struct phx_controller *c, uint32_t position)
+{
+    return c->queue_mem ? phx_runq_state(&c->queue, position) : PHX_RUNQ_QUEUED;
+}
+
+int64_t phx_controller_test(const struct phx_controller *c, uint32_t position)
+{
+    if (position >= phx_controller_positions(c))
+        return PHX_RUNQ_NONE;
+    uint32_t test = phx_runq_test(&c->queue, position);
+    return test < phx_collection_count(&c->collection) ? (int64_t)test : PHX_RUNQ_NONE;
+}
+
 const char *phx_controller_node_id(const struct phx_controller *c, uint32_t position,
                                    size_t *out_size)
 {
-    if (!c->queue_mem || position >= phx_runq_positions(&c->queue))
+    int64_t test = phx_controller_test(c, position);
+    if (test == PHX_RUNQ_NONE)
         return NULL;
-    uint32_t test = phx_runq_test(&c->queue, position);
-    if (test >= phx_collection_count(&c->collection))
-        return NULL;
-    return phx_collection_node_id(&c->collection, test, out_size);
+    return phx_collection_node_id(&c->collection, (uint32_t)test, out_size);
 }

@@ -161,6 +161,17 @@ void phx_controller_figures(const struct phx_controller *controller,
 const char *phx_controller_node_id(const struct phx_controller *controller, uint32_t position,
                                    size_t *out_size);
 
+/* The index, in collection order, of the test at a position of the run queue, or PHX_RUNQ_NONE. */
+int64_t phx_controller_test(const struct phx_controller *controller, uint32_t position);
+
+/* What was collected. Borrowed; valid from PHX_EVENT_COLLECTED until close. */
+const struct phx_collection *phx_controller_collection(const struct phx_controller *controller);
+
+/* What became of a position, and how many there are (late ones included; 0 before the plan). */
+enum phx_runq_state phx_controller_state(const struct phx_controller *controller,
+                                         uint32_t position);
+uint32_t phx_controller_positions(const struct phx_controller *controller);
+
 /* How long a position took; see phx_runq_timing. The epoch is the moment of phx_controller_plan. */
 int phx_controller_timing(const struct phx_controller *controller, uint32_t position,
                           struct phx_runq_timing *out);

@@ -1,0 +1,103 @@
+"""The history on pytest's side: where it is, and how each test ended.
+
+The engine keeps it (src/store): it reads what tests took before the plan is made, and writes the run at its
+end. Nothing in here changes a result; what goes wrong is one line in the summary.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phalanx import _engine, count
+from phalanx.run import Run
+
+NONE = ord(" ")
+PASSED, FAILED, ERROR, SKIPPED, XFAILED, XPASSED, RERUN, CRASHED = map(ord, ".FEsxXRC")
+
+
+class History:
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._asked_for = run.config.getoption("history")
+        self._outcomes = bytearray()
+        self._warning: str | None = None
+        run.config.pluginmanager.register(self, "phalanx-history")
+
+    def read(self) -> None:
+        """Before the plan: from now on the engine knows what the history tells of the collected tests."""
+        self._outcomes = bytearray(b" " * len(self._run.ids))
+        path = self._path()
+        if path is not None:
+            _, self._warning = self._run.engine.read_history(path)
+
+    def write(self, engine: _engine.Controller) -> None:
+        """After the last worker's end."""
+        path = self._path()
+        if path is None or not self._run.forked:
+            return
+        try:
+            self._make_folder(path)
+        except OSError:
+            if not self._asked_for:
+                return  # no writable cache: no history, and no complaint
+        complete = not (self._run.stopping or self._run.interrupted or self._run.internal_error)
+        warning = engine.write_history(
+            path, uuid.uuid4().hex, bytes(self._outcomes), complete, not self._asked_for
+        )
+        self._warning = self._warning or warning
+
+    def _path(self) -> Path | None:
+        config = self._run.config
+        if self._asked_for is False or count.is_repeated(config):
+            return None  # the tenth repetition of a test is no test of tomorrow's run
+        if self._asked_for:
+            return Path(config.invocation_params.dir, self._asked_for)
+        folder = getattr(getattr(config, "cache", None), "_cachedir", None)
+        return None if folder is None else Path(folder, "d", "phalanx", "history.sqlite")
+
+    def _make_folder(self, path: Path) -> None:
+        if self._asked_for:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            cache: Any = self._run.config.cache
+            cache.mkdir("phalanx")
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        test = getattr(report, "item_index", -1)
+        if 0 <= test < len(self._outcomes):
+            self._outcomes[test] = _combined(self._outcomes[test], _letter(report))
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self._warning and terminalreporter.config.option.verbose >= 0:
+            terminalreporter.write_line(f"phalanx: history: {self._warning}")
+
+
+def _letter(report: Any) -> int:
+    """What one phase's report says of the whole test."""
+    outcome = report.outcome
+    if outcome == "passed":
+        if report.when != "call":
+            return NONE
+        return XPASSED if hasattr(report, "wasxfail") else PASSED
+    if outcome == "skipped":
+        return XFAILED if hasattr(report, "wasxfail") else SKIPPED
+    if outcome == "failed":
+        if report.when == "call":
+            return FAILED
+        return ERROR if report.when in ("setup", "teardown") else CRASHED
+    return RERUN  # what plugins call it: "rerun", "retried"
+
+
+def _combined(earlier: int, later: int) -> int:
+    """A failure is what remains of a test, whatever else it reports; passing after a rerun is told apart."""
+    if later == NONE or earlier in (FAILED, CRASHED) or (earlier == ERROR and later != CRASHED):
+        return earlier
+    if earlier == RERUN and later == PASSED:
+        return RERUN
+    return later

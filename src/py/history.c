@@ -1,0 +1,48 @@
+#include "py/history.h"
+
+#include <stdlib.h>
+
+#include "role/controller.h"
+#include "store/keep.h"
+
+static PyObject *text_or_none(const struct phx_err *warning)
+{
+    if (warning->code == 0)
+        Py_RETURN_NONE;
+    return PyUnicode_DecodeFSDefault(warning->text);
+}
+
+PyObject *phx_py_history_read(const struct phx_controller *controller, PyObject *path,
+                              uint32_t **io_cost_us)
+{
+    PyObject *name;
+    if (!PyUnicode_FSConverter(path, &name))
+        return NULL;
+    const char *file = PyBytes_AS_STRING(name);
+    const struct phx_collection *tests = phx_controller_collection(controller);
+    struct phx_err warning = {0};
+    uint32_t *cost_us = NULL, known;
+    Py_BEGIN_ALLOW_THREADS known = phx_keep_costs(file, tests, &cost_us, &warning);
+    Py_END_ALLOW_THREADS Py_DECREF(name);
+    free(*io_cost_us);
+    *io_cost_us = cost_us;
+    return Py_BuildValue("(kN)", (unsigned long)known, text_or_none(&warning));
+}
+
+PyObject *phx_py_history_write(const struct phx_controller *controller, PyObject *args)
+{
+    PyObject *path;
+    Py_buffer outcomes;
+    struct phx_keep_run run = {0};
+    struct phx_err warning = {0};
+    if (!PyArg_ParseTuple(args, "O&sy*pp", PyUnicode_FSConverter, &path, &run.uid, &outcomes,
+                          &run.complete, &run.optional))
+        return NULL;
+    const char *file = PyBytes_AS_STRING(path);
+    run.outcomes = outcomes.buf;
+    run.noutcomes = (size_t)outcomes.len;
+    Py_BEGIN_ALLOW_THREADS phx_keep_run(file, controller, &run, &warning);
+    Py_END_ALLOW_THREADS PyBuffer_Release(&outcomes);
+    Py_DECREF(path);
+    return text_or_none(&warning);
+}

@@ -1,0 +1,17 @@
+/* The history (store/keep.h) as `_engine.Controller` offers it. Runs in the controller. */
+#ifndef PHX_PY_HISTORY_H
+#define PHX_PY_HISTORY_H
+
+#include "py/engine.h"
+
+struct phx_controller;
+
+/* read_history(path) -> (known, warning or None)
+ * io_cost_us  malloc'd, [tests], or NULL: replaced by what the history tells */
+PyObject *phx_py_history_read(const struct phx_controller *controller, PyObject *path,
+                              uint32_t **io_cost_us);
+
+/* write_history(path, uid, outcomes, complete, optional) -> warning or None */
+PyObject *phx_py_history_write(const struct phx_controller *controller, PyObject *args);
+
+#endif

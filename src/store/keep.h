@@ -1,0 +1,45 @@
+/* What a run asks of the history before its plan, and tells it at its end.
+ *
+ * A failure here never changes a result: there is then no estimate, or nothing is kept, and at most
+ * one sentence for the terminal. Two runs may be here at once.
+ *
+ * Runs in the controller. May block: on the file system, and 10 s at most on another run's write.
+ */
+#ifndef PHX_STORE_KEEP_H
+#define PHX_STORE_KEEP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct phx_controller;
+struct phx_collection;
+
+/* Reads what is known of every collected test, and fills in what is not (phx_estimate_fill).
+ * A damaged history is set aside.
+ * out_cost_us  [tests], malloc'd, the caller's to free; NULL when nothing is known
+ * warning      code 0 when there is nothing to say
+ * Returns      the number of tests that are known by themselves */
+uint32_t phx_keep_costs(const char *path, const struct phx_collection *tests,
+                        uint32_t **out_cost_us, struct phx_err *warning);
+
+struct phx_keep_run {
+    const char *uid;      /* borrowed: testrunuid */
+    const char *outcomes; /* borrowed, [noutcomes]: by test in collection order, enum phx_outcome;
+                             anything else: none */
+    size_t noutcomes;
+    int complete; /* it was not stopped before its end */
+    int optional; /* nobody asked for it: where nothing may be written nothing is said */
+};
+
+/* Adds a run to the history: of tests whose protocol ended what they took, by the ledger, and how
+ * they went; of tests that crashed that they did. Tests that were cut short or never ran leave no
+ * trace. The directory of `path` must be there. A damaged history is set aside, and a new one
+ * begun. No worker is active any more.
+ * warning  as above
+ * Returns  0, or the negative code that kept it from being written. */
+int phx_keep_run(const char *path, const struct phx_controller *controller,
+                 const struct phx_keep_run *run, struct phx_err *warning);
+
+#endif

@@ -1,0 +1,68 @@
+/* How a test ended in the last runs: a short list, newest first, and what can be told from it.
+ *
+ * In the database it is a text that a person can read, too: a letter and the number of the run,
+ *
+ *     ".412 F409 .408"        passed in run 412, failed in 409 (411 and 410 did not run it)
+ *
+ * Runs in any process; pure functions. */
+#ifndef PHX_STORE_OUTCOMES_H
+#define PHX_STORE_OUTCOMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* name, letter, what people call it. The letters are pytest's where it has one. */
+#define PHX_OUTCOMES(X)                                                                            \
+    X(PASSED, '.', "passed")                                                                       \
+    X(FAILED, 'F', "failed")                                                                       \
+    X(ERROR, 'E', "error")                                                                         \
+    X(SKIPPED, 's', "skipped")                                                                     \
+    X(XFAILED, 'x', "xfailed")                                                                     \
+    X(XPASSED, 'X', "xpassed")                                                                     \
+    X(RERUN, 'R', "passed after a rerun")                                                          \
+    X(CRASHED, 'C', "crashed")
+
+enum phx_outcome {
+#define X(name, letter, text) PHX_OUTCOME_##name = (letter),
+    PHX_OUTCOMES(X)
+#undef X
+};
+
+/* What an outcome tells about a test's time and its health. */
+enum phx_outcome_kind {
+    PHX_OUTCOME_GOOD, /* passed, xfailed, xpassed */
+    PHX_OUTCOME_BAD,  /* failed, error, crashed, and passed only after a rerun */
+    PHX_OUTCOME_NONE, /* skipped: it says nothing */
+};
+
+enum { PHX_OUTCOMES_MAX = 20, PHX_OUTCOMES_TEXT_MAX = PHX_OUTCOMES_MAX * 22 };
+
+struct phx_outcomes { /* newest first */
+    uint32_t count;
+    char letter[PHX_OUTCOMES_MAX]; /* enum phx_outcome */
+    int64_t run[PHX_OUTCOMES_MAX]; /* the run's number, > 0 */
+};
+
+/* Whether a byte is one of the letters. */
+int phx_outcome_valid(char letter);
+enum phx_outcome_kind phx_outcome_kind(char letter);
+const char *phx_outcome_text(char letter); /* never NULL */
+
+/* Puts an outcome in front; the oldest one falls out. A run that is there already is replaced. */
+void phx_outcomes_push(struct phx_outcomes *list, char letter, int64_t run);
+
+/* Reads the text. Returns 0, or -EINVAL for a text that is none (*out is then empty). */
+int phx_outcomes_parse(struct phx_outcomes *out, const char *text, size_t size);
+
+/* Writes the text into `out` of PHX_OUTCOMES_TEXT_MAX bytes. Returns its length, without NUL. */
+size_t phx_outcomes_format(const struct phx_outcomes *list, char *out);
+
+/* How often a test changed between good and bad in its outcomes of runs >= `since`, skips left
+ * aside: once is a defect or its repair, more often is what people call flaky. */
+uint32_t phx_outcomes_changes(const struct phx_outcomes *list, int64_t since);
+
+/* Whether a test is flaky by the runs >= `since`: it changed more than once, or passed only when it
+ * was run again. */
+int phx_outcomes_flaky(const struct phx_outcomes *list, int64_t since);
+
+#endif
