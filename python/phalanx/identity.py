@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn
 
+from phalanx import shared
+
 WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 
 # Modules whose reading does no harm: they ask for the truth only, or use the value as a label.
@@ -74,6 +76,7 @@ class Trap:
 
     def read(self, what: str, frame: FrameType | None) -> None:
         if not _is_harmless(frame):
+            shared.check_identity(f"{place(frame)} reads {what}")
             self._refuse(
                 f"{place(frame)} reads {what} before the tests are collected. This version of phalanx "
                 "forks its workers after collection, and only then has each one its identity: "

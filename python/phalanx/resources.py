@@ -19,6 +19,7 @@ class Watch:
         self._threads: dict[int, str] = {}
         self._sockets: dict[int, str] = {}
         self._known = set(_descriptors())
+        self.owned_children: set[str] = set()  # of shared fixtures, which end them
         self._thread_start = threading.Thread.start
         self._socket_init = socket.socket.__init__
         watch = self
@@ -48,7 +49,22 @@ class Watch:
     def find(self, repaired: set[int]) -> str | None:
         """What is there now and cannot be forked, as the middle of a sentence; None when all is well.
         repaired: descriptors that each worker gets anew."""
-        return self._find_thread() or self._find_descriptor(repaired) or _find_child()
+        return self.find_bound_to_process(repaired) or _find_child(
+            [pid for pid in self.children() if pid not in self.owned_children]
+        )
+
+    def find_bound_to_process(self, repaired: set[int]) -> str | None:
+        """The same without child processes: the zygote may own some, if it ends them after the workers."""
+        return self._find_thread() or self._find_descriptor(repaired)
+
+    @staticmethod
+    def children() -> list[str]:
+        """Process numbers of this process's children."""
+        try:
+            with open(f"/proc/self/task/{os.getpid()}/children") as file:
+                return file.read().split()
+        except OSError:
+            return []  # a kernel without CONFIG_PROC_CHILDREN
 
     def _find_thread(self) -> str | None:
         for thread in threading.enumerate():
@@ -94,17 +110,12 @@ def _threads_after_trial_fork() -> int:
     return _thread_count()
 
 
-def _find_child() -> str | None:
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            children = file.read().split()
-    except OSError:
-        return None  # a kernel without CONFIG_PROC_CHILDREN
-    if not children:
+def _find_child(found: list[str]) -> str | None:
+    if not found:
         return None
     try:
-        with open(f"/proc/{children[0]}/cmdline") as file:
+        with open(f"/proc/{found[0]}/cmdline") as file:
             command = file.read().replace("\0", " ").strip()
     except OSError:
         command = ""
-    return f"a process was started that still runs ({command or children[0]})"
+    return f"a process was started that still runs ({command or found[0]})"

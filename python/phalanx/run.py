@@ -28,6 +28,7 @@ class Run:
             self.trdist = TerminalDistReporter(config)
             config.pluginmanager.register(self.trdist, "terminaldistreporter")
         self.controller: _engine.Controller | None = None
+        self.shared: list[str] = []  # fixtures that the zygote has set up, and will tear down
         self.forked = False  # the workers were asked for
         self.over = False  # the zygote ended without a run
         self.stopping = False

@@ -107,6 +107,7 @@ class DSession:
             try:
                 while not self._is_over():
                     self._loop_once(interrupts, watchdog)
+                self._end_shared_fixtures()
             except KeyboardInterrupt:
                 self.run.engine.kill()
                 raise interrupts.exception() from None
@@ -170,6 +171,14 @@ class DSession:
             self._zygote.note_config_warning(warning_message)
 
     # ---- the loop ----
+
+    def _end_shared_fixtures(self) -> None:
+        """Waits for as long as they take; a second Ctrl-C ends that."""
+        if self.run.shared:
+            while not self.run.engine.end_zygote(0.2):
+                pass
+            for event, number, payload in self.run.engine.poll(0):
+                self._handlers[event](number, payload)
 
     def _zygote_setup(self) -> dict[str, Any]:
         setup = {

@@ -26,6 +26,7 @@ from phalanx import (
     nodes,
     resources,
     retries,
+    shared,
 )
 from phalanx.needs import Needs
 from phalanx.serialize import outcome_settler, report_writer, warning_to_data
@@ -86,6 +87,7 @@ class WorkerInteractor:
         self._rare_collections = rare_collections
         self._stderr = stderr  # the real one, whatever is captured
         self.send = zygote.send
+        self._shared = shared.SharedFixtures(config, watch)
         self._early_claims = False
         self._next: Any = _UNCLAIMED
         self.item_index = -1
@@ -135,6 +137,7 @@ class WorkerInteractor:
                 f"{cause} before the tests ran, and processes must not share it. This version of "
                 "phalanx forks its workers after collection: do it in a fixture or a test"
             )
+        self._shared.set_up(session, self.send)
         self._rare_collections.end()
         self._install_claims()
         self._zygote.send(_engine.MSG_COLLECTED, [len(session.items)])
@@ -156,6 +159,7 @@ class WorkerInteractor:
                     self._become_worker(value, *born)
                     return
             elif request == "end":
+                self._shared.tear_down(self.send)
                 forking.leave(0)
 
     def _fork(self, number: int) -> tuple[_engine.Worker, int, int, int] | None:
@@ -184,6 +188,7 @@ class WorkerInteractor:
         out, err, faults = texts
         self._inherited.repair(self.config, self.workerid, (out, err, faults))
         adapters.repair(self.config)
+        self._shared.inherit(self.session)
         self._to_data = report_writer(self.config)
         self._settle_outcome = outcome_settler(self.config)
         _silence_terminal(self.config)
@@ -338,6 +343,14 @@ class WorkerInteractor:
         )
         self.pytest_warning_recorded(warning, "runtest", nodeid, None)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._shared.explain(item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> None:
+        self._shared.on_set_up(fixturedef)
+
     # ---- both ----
 
     @pytest.hookimpl
@@ -385,6 +398,7 @@ class WorkerInteractor:
         output["shouldstop"] = self.session.shouldstop
         yield
         if self.worker is not None:
+            self._shared.leave(self.session)
             lossy = _engine.encode(output)[1]
             if lossy:
                 self._warn_of_loss(f"{lossy} of the values in config.workeroutput", "", ("", 0, ""))

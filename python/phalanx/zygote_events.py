@@ -91,7 +91,8 @@ class ZygoteEvents:
         self.run.terminal.write_line("")
         if self.run.config.option.verbose > 0:
             self.run.terminal.write_line(f"scheduling tests via {self.run.sched.name}")
-        self.run.report_line("forked after collection")
+        shared = f" and the shared fixtures {', '.join(self.run.shared)}" if self.run.shared else ""
+        self.run.report_line(f"forked after collection{shared}")
 
     def _start_workers(self) -> None:
         self._history.read()
@@ -105,6 +106,14 @@ class ZygoteEvents:
         for node in self.run.nodes:
             self._workers.fork(node)
         self.run.forked = True
+
+    def on_shared(self, number: int, data: dict[str, Any]) -> None:
+        """Fixtures that every worker inherits: set up, or failed to be torn down."""
+        self.run.shared = data.get("set_up", self.run.shared)
+        if "report" in data:
+            config = self.run.config
+            report = config.hook.pytest_report_from_serializable(config=config, data=data["report"])
+            config.hook.pytest_runtest_logreport(report=report)
 
     def on_early_claims(self, number: int, name: str) -> None:
         self.run.report_line(f"early claims: {name}")

@@ -286,6 +286,7 @@ static int has_shape(uint16_t type, PyObject *value)
     case PHX_MSG_STOPPED:
     case PHX_MSG_WARNING:
     case PHX_MSG_XML_RECORD:
+    case PHX_MSG_SHARED:
         return PyDict_CheckExact(value);
     case PHX_MSG_LOG_START:
     case PHX_MSG_LOG_FINISH:
@@ -483,6 +484,18 @@ static PyObject *relieve(PyObject *self, PyObject *unused)
     return list;
 }
 
+static PyObject *end_zygote(PyObject *self, PyObject *args)
+{
+    struct phx_controller *controller = engine(self);
+    double patience_s;
+    if (!controller || !PyArg_ParseTuple(args, "d", &patience_s))
+        return NULL;
+    int gone;
+    Py_BEGIN_ALLOW_THREADS gone =
+        phx_controller_end_zygote(controller, (phx_ns)(patience_s * (double)PHX_S));
+    Py_END_ALLOW_THREADS return PyBool_FromLong(gone);
+}
+
 static PyObject *end(PyObject *self, PyObject *args)
 {
     struct phx_controller *controller = engine(self);
@@ -574,6 +587,8 @@ static PyMethodDef methods[] = {
     {"kill", kill_method, METH_NOARGS, "kill()\n\nstop, and SIGKILL to every worker's group."},
     {"suspend", suspend_method, METH_NOARGS, "suspend()\n\nSIGSTOP to every group of the run."},
     {"resume", resume_method, METH_NOARGS, "resume()\n\nSIGCONT to every group of the run."},
+    {"end_zygote", end_zygote, METH_VARARGS,
+     "end_zygote(patience) -> bool\n\nTells the zygote to end; is it gone?"},
     {"end", end, METH_VARARGS, "end(grace)\n\nThe orderly end; `leftover` events follow."},
     {"account", account, METH_NOARGS,
      "account() -> {ended, crashed, unaccounted, not_run}\n\nWhat became of every test."},

@@ -507,12 +507,22 @@ static int send_end(struct phx_channel *channel, phx_ns grace)
     return status;
 }
 
-int phx_controller_end(struct phx_controller *c, phx_ns grace)
+int phx_controller_end_zygote(struct phx_controller *c, phx_ns patience)
 {
     phx_controller_stop(c);
     struct phx_zygote_peer *zygote = c->zygote;
-    if (zygote->has_watch && !zygote->watch.gone && send_end(&zygote->channel, grace) == 0)
-        run_until(c, &zygote->watch.gone, ZYGOTE_PATIENCE);
+    if (!zygote->has_watch || zygote->watch.gone)
+        return 1;
+    if (!zygote->told_to_end && send_end(&zygote->channel, 0) < 0)
+        return 1;
+    zygote->told_to_end = 1;
+    run_until(c, &zygote->watch.gone, patience);
+    return zygote->watch.gone;
+}
+
+int phx_controller_end(struct phx_controller *c, phx_ns grace)
+{
+    phx_controller_end_zygote(c, ZYGOTE_PATIENCE);
     if (c->guard_gone)
         return 0;
     int status = send_end(&c->guard, grace);

@@ -123,6 +123,11 @@ void phx_controller_kill(struct phx_controller *controller);
 void phx_controller_suspend(struct phx_controller *controller);
 void phx_controller_resume(struct phx_controller *controller);
 
+/* Tells the zygote to end, once, and waits for `patience` at most. The messages that it sends
+ * meanwhile come from phx_controller_next afterwards. Returns 1 when it is gone, or nobody could
+ * tell it; 0 when it needs more time. No worker is active any more. */
+int phx_controller_end_zygote(struct phx_controller *controller, phx_ns patience);
+
 /* The orderly end: the zygote leaves, the guard ends what is left in the workers' groups after
  * `grace` and tells (LEFTOVER events come from phx_controller_next afterwards). Blocks for at most
  * about 2 × grace. No worker is active any more. */

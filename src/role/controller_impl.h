@@ -28,6 +28,7 @@ struct phx_zygote_peer {
     phx_ns status_deadline; /* of a dead one: until when the guard's word is waited for; 0 unset */
     phx_ns quiet_at;        /* since when its channel is closed, though it lives; 0: it is not */
     int stopped;            /* STOPPED came: an interrupt has reached it */
+    int told_to_end;        /* END was sent */
     char why[PHX_ERR_TEXT_MAX]; /* why it is of no use, where that is known; else "" */
     struct phx_collection collected;
     struct phx_zygote_peer *next; /* earlier zygotes, kept until the loop has let go of them */

@@ -415,6 +415,9 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
         if (status == 0)
             note_status(c, &exit_msg);
         return status;
+    case PHX_MSG_SHARED: /* a later zygote sets them up, and tears them down, again */
+        message_event(out, -1, msg);
+        return 1;
     case PHX_MSG_STOPPED:
         zygote->stopped = 1;
         break;

@@ -50,7 +50,8 @@ enum { PHX_PROTOCOL_VERSION = 2 };
     X(EARLY_CLAIMS, 38) /* zygote -> controller    value: whose hook wants the next test early */  \
     X(DESELECTED, 39)   /* zygote -> controller    value: node ids left out by -k, -m and the like \
                          */                                                                        \
-    X(XML_RECORD, 40)   /* worker -> controller    value: what a test writes into the JUnit file */
+    X(XML_RECORD, 40) /* worker -> controller    value: what a test writes into the JUnit file */  \
+    X(SHARED, 42)     /* zygote -> controller    value: fixtures set up once for all workers */
 
 enum phx_message_type {
 #define X(name, number) PHX_MSG_##name = (number),

@@ -235,7 +235,8 @@ class Running:
 class Project:
     """A directory with a suite in it."""
 
-    options: tuple[str, ...] = ("-p", "no:hypothesispytest")  # it is there for tests/plugin; slow to load
+    # It is there for tests/plugin, and slow to load.
+    options: tuple[str, ...] = ("-p", "no:hypothesispytest")
 
     def __init__(self, home: Path) -> None:
         self.home = home

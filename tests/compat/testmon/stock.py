@@ -1,0 +1,2 @@
+def left(count, sold):
+    return count - sold
