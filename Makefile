@@ -8,7 +8,7 @@ SOURCES := $(shell find src python cli -name __pycache__ -prune -o -type f -prin
            meson.build meson.options pyproject.toml README.md
 export PYTHON
 
-.PHONY: demo test lint format asan storm fuzz matrix compat bench wheel test-wheel clean
+.PHONY: demo test lint format asan storm fuzz matrix compat bench simulate wheel test-wheel clean
 
 # The suites of demo/, one after the other and on four workers.
 demo: $(VENV)/installed
@@ -54,6 +54,11 @@ compat: $(VENV)/installed
 # BENCH=arguments of the script.
 bench: $(VENV)/installed
 	$(RUN) bench/run.py $(BENCH)
+
+# The tables of docs/design/scheduling.md, anew.
+simulate: $(VENV)/ready
+	scripts/install_packages.sh build
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(RUN) scripts/simulate.py
 
 # dist/phalanx-*.whl for $(PYTHON), with its libraries inside.
 wheel: $(TOOLS)/ready

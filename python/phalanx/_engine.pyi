@@ -44,6 +44,8 @@ class Controller:
         reorder: bool,
         max_restarts: int,
         interleave: bool = False,
+        keep_order: bool = False,
+        max_chunk: int = 0,
     ) -> None: ...
     def read_history(self, path: object, /) -> tuple[int, str | None]: ...
     def write_history(

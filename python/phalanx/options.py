@@ -122,8 +122,20 @@ def add_options(parser: pytest.Parser) -> None:
         "--maxschedchunk",
         action="store",
         type=parse_count,
-        help="Accepted for compatibility: workers take one test at a time, the moment they need it",
+        help="With --dist load and worksteal, hand out the tests in rows of at most NUM neighbours, in the "
+        "order of collection. Workers take one test at a time, the moment they need it, all the same",
+        metavar="NUM",
     )
+    group.addoption(
+        "--order",
+        action="store",
+        choices=["cost", "collection"],
+        default=None,
+        help="cost: start long tests, or those of long scopes, first. collection: start nothing ahead of "
+        "what was collected first. (default: the ini option phalanx_order, else cost; collection when a "
+        "plugin that orders tests is active)",
+    )
+    parser.addini("phalanx_order", "default of --order: cost or collection", default="")
     group.addoption(
         "--watchdog",
         action="store",

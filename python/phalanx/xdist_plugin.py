@@ -40,7 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if config.option.collectonly or not options.is_distributed(config):
         return
+    from phalanx import ordering
     from phalanx.session import DSession
+
+    ordering.keeps_order(config)  # a value that is none is an error before anything starts
 
     config.pluginmanager.register(DSession(config), "dsession")
     terminal = config.pluginmanager.getplugin("terminalreporter")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from phalanx import count, crash
+from phalanx import count, crash, ordering
 from phalanx.history import History
 from phalanx.run import Run
 from phalanx.serialize import warning_from_data
@@ -102,6 +102,8 @@ class ZygoteEvents:
             reorder=bool(self.run.config.option.loadscopereorder),
             max_restarts=-1 if self._workers.max_restart is None else self._workers.max_restart,
             interleave=count.is_repeated(self.run.config),
+            keep_order=ordering.keeps_order(self.run.config),
+            max_chunk=self.run.config.option.maxschedchunk or 0,
         )
         for node in self.run.nodes:
             self._workers.fork(node)

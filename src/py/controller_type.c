@@ -190,14 +190,16 @@ static PyObject *setup(PyObject *self, PyObject *value)
 
 static PyObject *plan(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"dist", "workers", "reorder", "max_restarts", "interleave", NULL};
+    static char *names[] = {"dist",       "workers",    "reorder",   "max_restarts",
+                            "interleave", "keep_order", "max_chunk", NULL};
     struct phx_controller *controller = engine(self);
     struct phx_planner_options options = {0};
     const char *dist;
     long long max_restarts;
     if (!controller ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "sIpL|p", names, &dist, &options.nworkers,
-                                     &options.reorder, &max_restarts, &options.interleave))
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "sIpL|ppI", names, &dist, &options.nworkers,
+                                     &options.reorder, &max_restarts, &options.interleave,
+                                     &options.keep_order, &options.max_chunk))
         return NULL;
     if (phx_dist_parse(dist, &options.dist) < 0)
         return PyErr_Format(PyExc_ValueError, "--dist %s has no plan", dist);

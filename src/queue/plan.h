@@ -20,6 +20,8 @@ struct phx_plan {
     uint32_t *order;   /* owned, [ntests]: position -> test, a permutation */
     uint32_t *unit;    /* owned, [ntests]: position -> unit number; equal numbers are adjacent */
     uint32_t *cost_us; /* owned, [ntests]: position -> estimated microseconds, >= 1 */
+    uint32_t *seam_us; /* owned, [ntests] or NULL: what a cut before this position would cost in
+                          set-ups made twice */
     struct phx_plan_span *spans; /* owned, [nspans]: together they hold every position once */
     int keep_first_unit; /* each worker's first unit may not be stolen before its first claim */
 };

@@ -45,6 +45,7 @@ struct phx_runq { /* opaque: a handle of pointers into the region; copying it is
     void *times;
     uint32_t *order;
     uint32_t *unit;
+    uint32_t *seam;
     uint64_t *cost;
     /* Copied when the handle was made, so that a worker which overwrites the region's header leads
      * nobody out of bounds. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct layout { /* offsets in bytes */
-    size_t words, slots, cost, order, unit, ledger, times, size;
+    size_t words, slots, cost, order, unit, seam, ledger, times, size;
 };
 
 static size_t part(size_t *end, size_t bytes)
@@ -26,6 +26,7 @@ static struct layout lay_out(uint32_t nworkers, uint32_t capacity)
     at.cost = part(&end, ((size_t)capacity + 1) * sizeof(uint64_t));
     at.order = part(&end, capacity * sizeof(uint32_t));
     at.unit = part(&end, capacity * sizeof(uint32_t));
+    at.seam = part(&end, capacity * sizeof(uint32_t));
     at.ledger = part(&end, capacity * sizeof(uint32_t));
     at.times = part(&end, capacity * sizeof(struct runq_times));
     at.size = end;
@@ -49,6 +50,7 @@ static void point(struct phx_runq *q, void *mem, const struct phx_runq_header *h
     q->times = base + at.times;
     q->order = (void *)(base + at.order);
     q->unit = (void *)(base + at.unit);
+    q->seam = (void *)(base + at.seam);
     q->cost = (void *)(base + at.cost);
     q->nworkers = header->nworkers;
     q->ntests = header->ntests;
@@ -102,6 +104,7 @@ static void fill(struct phx_runq *q, const struct phx_plan *plan)
         q->order[pos] = plan->order[pos];
         int begins = pos == 0 || plan->unit[pos - 1] != plan->unit[pos];
         q->unit[pos] = begins ? pos : q->unit[pos - 1];
+        q->seam[pos] = plan->seam_us ? plan->seam_us[pos] : 0;
         q->cost[pos + 1] = q->cost[pos] + plan->cost_us[pos];
     }
     /* Relaxed throughout: no other process has the region yet. */

@@ -13,6 +13,7 @@
  *       ├──────────────────────────────────────────────────────────────────────────────┤
  *       │ order   [capacity]       u32: position -> test                               │
  *       │ unit    [capacity]       u32: position -> first position of its unit         │
+ *       │ seam    [capacity]       u32: microseconds that a cut before it costs        │
  *       │ ledger  [capacity]       u32: worker << 8 | state                            │
  *       ├──────────────────────────────────────────────────────────────────────────────┤
  *       │ times   [capacity]       24 bytes: when it began, how long each phase took   │

@@ -55,6 +55,14 @@ static uint32_t half_way(const struct phx_runq *q, struct runq_range range)
     return lo;
 }
 
+/* Whether somebody will claim what is in the word, if nobody else does. */
+static int is_owned(const struct phx_runq *q, uint32_t victim)
+{
+    /* Acquire: as in first_takeable. */
+    uint32_t state = shared_load(&runq_slot(q, victim)->state, memory_order_acquire);
+    return state == RUNQ_JOINED || state == RUNQ_WORKING;
+}
+
 /* First position of a worker's word that somebody else may take. */
 static uint32_t first_takeable(const struct phx_runq *q, uint32_t victim, struct runq_range range)
 {
@@ -117,6 +125,44 @@ static int choose_late(const struct phx_runq *q, uint32_t thief, struct runq_ran
     return pos > range.lo;
 }
 
+/* Positions on either side of the middle that a thief looks at for a lower seam. */
+enum { SEAM_REACH = 2048 };
+
+/* When the two halves would have ended, if the owner did all before `cut` and the thief, who makes
+ * the set-ups anew that the cut tears apart, all behind it. */
+static uint64_t ends_at(const struct phx_runq *q, struct runq_range range, uint32_t cut)
+{
+    uint64_t left = q->cost[cut] - q->cost[range.lo];
+    uint64_t right = q->cost[range.hi] - q->cost[cut] + q->seam[cut];
+    return left > right ? left : right;
+}
+
+/* Moves a cut in the middle of a worker's word to where both are done soonest, set-ups made twice
+ * included. Returns range.hi when the owner alone is done sooner, and is there to do it. */
+static uint32_t choose_seam(const struct phx_runq *q, uint32_t victim, struct runq_range range,
+                            uint32_t first, uint32_t cut)
+{
+    uint64_t alone = q->cost[range.hi] - q->cost[range.lo], least = ends_at(q, range, cut);
+    uint32_t best = cut;
+    for (uint32_t at = cut + 1; at < range.hi && at - cut < SEAM_REACH; at++) {
+        if (q->cost[at] - q->cost[range.lo] >= least)
+            break; /* the owner's part only grows from here */
+        if (unit_start(q, at) == at && ends_at(q, range, at) < least) {
+            least = ends_at(q, range, at);
+            best = at;
+        }
+    }
+    for (uint32_t at = cut; at-- > first && cut - at < SEAM_REACH;) {
+        if (q->cost[range.hi] - q->cost[at] >= least)
+            break; /* as does the thief's */
+        if (unit_start(q, at) == at && ends_at(q, range, at) < least) {
+            least = ends_at(q, range, at);
+            best = at;
+        }
+    }
+    return least <= alone || !is_owned(q, victim) ? best : range.hi;
+}
+
 /* What of `range`, which is what the victim's word holds, a thief may take now. Returns 0 when that
  * is nothing. */
 static int choose(const struct phx_runq *q, uint32_t thief, uint32_t victim,
@@ -129,8 +175,11 @@ static int choose(const struct phx_runq *q, uint32_t thief, uint32_t victim,
     uint32_t first = first_takeable(q, victim, range);
     if (first >= range.hi)
         return 0;
-    *out_taken = (struct runq_range){choose_cut(q, range, first), range.hi};
-    return 1;
+    uint32_t cut = choose_cut(q, range, first);
+    if (q->seam[cut] > 0)
+        cut = choose_seam(q, victim, range, first, cut);
+    *out_taken = (struct runq_range){cut, range.hi};
+    return cut < range.hi;
 }
 
 /* The word with the most estimated cost left, of those that may be taken from. Returns 1 with the

@@ -3,144 +3,105 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "sched/cut.h"
+#include "sched/deal.h"
+#include "sched/costs.h"
 #include "sched/repeat.h"
+#include "sched/seam.h"
 #include "sched/units.h"
 
-/* Who gets which unit, in which order. */
-struct deal {
-    uint32_t *sequence; /* owned, [nunits]: units in the order of dealing */
-    uint32_t *owner;    /* owned, [nunits]: the span of the unit at that place in `sequence` */
-};
+/* ---- loadscope, loadfile, loadgroup; and chunks of --maxschedchunk ---- */
 
-/* ---- contiguous spans: load, worksteal ---- */
-
-/* Each span takes units until it has a fair share of what is left among the spans that are left.
- * Shares never grow on the way, so no span costs more than total / nspans and its last unit. */
-static void deal_contiguous(struct deal *deal, const struct phx_units *units, uint32_t nspans)
+static int deal_units(struct phx_deal *deal, const struct phx_units *units, uint32_t nspans,
+                      int dearest_first)
 {
-    uint64_t left = 0;
+    for (uint32_t unit = 0; unit < units->nunits; unit++)
+        deal->sequence[unit] = unit;
+    uint64_t *load = calloc(nspans, sizeof *load);
+    int status = load ? 0 : -ENOMEM;
+    if (status == 0 && dearest_first)
+        status = phx_deal_dearest_first(deal->sequence, units->nunits, units->cost);
+    if (status == 0)
+        status = phx_deal_to_least_loaded(deal, units->nunits, units->cost, load, nspans);
+    free(load);
+    return status;
+}
+
+/* Chunks of at most `chunk` neighbours, dealt as they come: unit i goes where its chunk goes. */
+static int deal_chunks(struct phx_deal *deal, const struct phx_units *units, uint32_t nspans,
+                       uint32_t chunk)
+{
+    uint32_t nchunks = units->nunits / chunk + (units->nunits % chunk != 0);
+    struct phx_deal chunks = {0};
+    uint64_t *cost = calloc(nchunks + (size_t)1, sizeof *cost);
+    uint64_t *load = calloc(nspans, sizeof *load);
+    int status = cost && load ? phx_deal_init(&chunks, nchunks) : -ENOMEM;
+    if (status < 0)
+        goto out;
+    for (uint32_t unit = 0; unit < units->nunits; unit++)
+        cost[unit / chunk] += units->cost[unit];
+    for (uint32_t i = 0; i < nchunks; i++)
+        chunks.sequence[i] = i;
+    status = phx_deal_to_least_loaded(&chunks, nchunks, cost, load, nspans);
+    if (status < 0)
+        goto out;
     for (uint32_t unit = 0; unit < units->nunits; unit++) {
         deal->sequence[unit] = unit;
-        left += units->cost[unit];
+        deal->owner[unit] = chunks.owner[unit / chunk];
     }
-    uint32_t next = 0;
-    for (uint32_t span = 0; span < nspans && next < units->nunits; span++) {
-        uint32_t spans_left = nspans - span;
-        uint64_t share = left / spans_left + (left % spans_left != 0);
-        uint64_t load = 0;
-        do {
-            load += units->cost[next];
-            deal->owner[next++] = span;
-        } while (load < share && units->nunits - next >= spans_left);
-        left -= load;
-    }
-}
-
-/* ---- list scheduling: loadscope, loadfile, loadgroup ---- */
-
-struct ranked {
-    uint64_t cost;
-    uint32_t unit;
-};
-
-static int compare_dearest_first(const void *left, const void *right)
-{
-    const struct ranked *a = left, *b = right;
-    if (a->cost != b->cost)
-        return a->cost > b->cost ? -1 : 1;
-    return a->unit < b->unit ? -1 : a->unit > b->unit; /* qsort alone is not stable */
-}
-
-static int sort_dearest_first(uint32_t *sequence, const struct phx_units *units)
-{
-    if (units->nunits == 0)
-        return 0;
-    struct ranked *ranked = malloc(units->nunits * sizeof *ranked);
-    if (!ranked)
-        return -ENOMEM;
-    for (uint32_t unit = 0; unit < units->nunits; unit++)
-        ranked[unit] = (struct ranked){units->cost[unit], unit};
-    qsort(ranked, units->nunits, sizeof *ranked, compare_dearest_first);
-    for (uint32_t i = 0; i < units->nunits; i++)
-        sequence[i] = ranked[i].unit;
-    free(ranked);
-    return 0;
-}
-
-/* A span in a binary heap whose top has the least load, the lower number among equals. */
-struct loaded {
-    uint64_t load;
-    uint32_t span;
-};
-
-static int is_lighter(const struct loaded *a, const struct loaded *b)
-{
-    return a->load != b->load ? a->load < b->load : a->span < b->span;
-}
-
-/* Restores the heap after its top has become heavier. */
-static void sift_down(struct loaded *heap, uint32_t count)
-{
-    struct loaded moving = heap[0];
-    size_t at = 0;
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= count)
-            break;
-        if (child + 1 < count && is_lighter(&heap[child + 1], &heap[child]))
-            child++;
-        if (!is_lighter(&heap[child], &moving))
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = moving;
-}
-
-static int deal_to_least_loaded(struct deal *deal, const struct phx_units *units, uint32_t nspans)
-{
-    struct loaded *heap = malloc(nspans * sizeof *heap);
-    if (!heap)
-        return -ENOMEM;
-    for (uint32_t span = 0; span < nspans; span++) /* no load, ascending numbers: a heap already */
-        heap[span] = (struct loaded){0, span};
-    for (uint32_t i = 0; i < units->nunits; i++) {
-        deal->owner[i] = heap[0].span;
-        heap[0].load += units->cost[deal->sequence[i]];
-        sift_down(heap, nspans);
-    }
-    free(heap);
-    return 0;
-}
-
-static int deal_scopes(struct deal *deal, const struct phx_units *units,
-                       const struct phx_planner_options *options)
-{
-    for (uint32_t unit = 0; unit < units->nunits; unit++)
-        deal->sequence[unit] = unit;
-    int status = options->reorder ? sort_dearest_first(deal->sequence, units) : 0;
-    return status < 0 ? status : deal_to_least_loaded(deal, units, options->nworkers);
+out:
+    phx_deal_fini(&chunks);
+    free(cost);
+    free(load);
+    return status;
 }
 
 /* ---- the plan ---- */
 
-static int allocate(struct phx_plan *plan)
+struct draft { /* all that a plan is made from */
+    struct phx_costs costs;
+    struct phx_seams seams;
+    struct phx_units units;
+    struct phx_deal deal;
+    uint32_t nlong; /* of the deal's sequence, from its beginning */
+};
+
+static void draft_fini(struct draft *draft)
+{
+    phx_costs_fini(&draft->costs);
+    phx_seams_fini(&draft->seams);
+    phx_units_fini(&draft->units);
+    phx_deal_fini(&draft->deal);
+}
+
+static int allocate(struct phx_plan *plan, int has_seams)
 {
     size_t count = plan->ntests ? plan->ntests : 1;
     plan->order = malloc(count * sizeof *plan->order);
     plan->unit = malloc(count * sizeof *plan->unit);
     plan->cost_us = malloc(count * sizeof *plan->cost_us);
     plan->spans = calloc(plan->nspans, sizeof *plan->spans);
-    return plan->order && plan->unit && plan->cost_us && plan->spans ? 0 : -ENOMEM;
+    if (has_seams)
+        plan->seam_us = malloc(count * sizeof *plan->seam_us);
+    return plan->order && plan->unit && plan->cost_us && plan->spans &&
+                   (plan->seam_us || !has_seams)
+               ? 0
+               : -ENOMEM;
 }
 
-/* Lays the spans one behind the other and writes every unit at the next free place of its span. */
-static void lay_out(struct phx_plan *plan, const struct deal *deal, const struct phx_units *units,
-                    const uint32_t *cost_us)
+static uint32_t sum_us(uint32_t a, uint32_t b)
 {
+    return a < UINT32_MAX - b ? a + b : UINT32_MAX;
+}
+
+/* Lays the spans one behind the other and writes every unit at the next free place of its span. A
+ * position costs what its test costs, and the set-ups that it is the first to need. */
+static void lay_out(struct phx_plan *plan, const struct draft *draft)
+{
+    const struct phx_units *units = &draft->units;
     for (uint32_t i = 0; i < units->nunits; i++) {
-        uint32_t unit = deal->sequence[i];
-        plan->spans[deal->owner[i]].hi += units->start[unit + 1] - units->start[unit];
+        uint32_t unit = draft->deal.sequence[i];
+        plan->spans[draft->deal.owner[i]].hi += units->start[unit + 1] - units->start[unit];
     }
     uint32_t position = 0;
     for (uint32_t span = 0; span < plan->nspans; span++) {
@@ -150,15 +111,51 @@ static void lay_out(struct phx_plan *plan, const struct deal *deal, const struct
         position += size;
     }
     for (uint32_t i = 0; i < units->nunits; i++) {
-        uint32_t unit = deal->sequence[i];
-        struct phx_plan_span *span = &plan->spans[deal->owner[i]];
+        uint32_t unit = draft->deal.sequence[i];
+        struct phx_plan_span *span = &plan->spans[draft->deal.owner[i]];
         for (uint32_t at = units->start[unit]; at < units->start[unit + 1]; at++) {
             uint32_t test = units->tests[at];
             plan->order[span->hi] = test;
             plan->unit[span->hi] = unit;
-            plan->cost_us[span->hi++] = phx_units_test_cost(cost_us, test);
+            if (plan->seam_us)
+                plan->seam_us[span->hi] = phx_seam(&draft->seams, test);
+            plan->cost_us[span->hi++] =
+                sum_us(draft->costs.cost_us[test], phx_seam_opening(&draft->seams, test));
         }
     }
+}
+
+static int make_draft(struct draft *draft, const struct phx_collection *tests,
+                      const struct phx_planner_options *options)
+{
+    int status = phx_costs_make(&draft->costs, tests, options->cost_us);
+    /* Where scopes stay together nothing is cut, and without history units count by their tests,
+     * as in pytest-xdist. */
+    int keeps_scopes = phx_dist_keeps_scopes(options->dist);
+    if (status == 0 && !keeps_scopes)
+        status = phx_seams_make(&draft->seams, tests, &draft->costs, options->setup_us,
+                                options->nworkers);
+    if (status == 0)
+        status = phx_units_make(&draft->units, tests, options->dist, draft->costs.cost_us);
+    if (status < 0)
+        return status;
+    for (uint32_t unit = 0; draft->seams.opening_us && unit < draft->units.nunits; unit++)
+        for (uint32_t at = draft->units.start[unit]; at < draft->units.start[unit + 1]; at++)
+            draft->units.cost[unit] += draft->seams.opening_us[draft->units.tests[at]];
+    status = phx_deal_init(&draft->deal, draft->units.nunits);
+    if (status < 0)
+        return status;
+    if (keeps_scopes)
+        return deal_units(&draft->deal, &draft->units, options->nworkers,
+                          options->reorder && !options->keep_order);
+    if (options->interleave && phx_repeat_deal(draft->deal.sequence, draft->deal.owner,
+                                               &draft->units, tests, options->nworkers))
+        return 0;
+    if (options->max_chunk > 0)
+        return deal_chunks(&draft->deal, &draft->units, options->nworkers, options->max_chunk);
+    struct phx_cut_options cut = {.nspans = options->nworkers, .long_first = !options->keep_order};
+    return phx_cut_deal(&draft->deal, &draft->units, &draft->costs, &draft->seams, &cut,
+                        &draft->nlong);
 }
 
 int phx_planner_make(struct phx_plan *out, const struct phx_collection *tests,
@@ -166,34 +163,19 @@ int phx_planner_make(struct phx_plan *out, const struct phx_collection *tests,
 {
     if (options->nworkers == 0)
         return -EINVAL;
-    int keeps_scopes = phx_dist_keeps_scopes(options->dist);
     struct phx_plan plan = {.ntests = phx_collection_count(tests),
                             .nspans = options->nworkers,
-                            .keep_first_unit = keeps_scopes};
-    struct phx_units units = {0};
-    struct deal deal = {0};
-    int status = phx_units_make(&units, tests, options->dist, options->cost_us);
-    if (status < 0)
-        goto out;
-    deal.sequence = malloc((units.nunits + (size_t)1) * sizeof *deal.sequence);
-    deal.owner = malloc((units.nunits + (size_t)1) * sizeof *deal.owner);
-    status = deal.sequence && deal.owner ? allocate(&plan) : -ENOMEM;
-    if (status < 0)
-        goto out;
-    if (keeps_scopes)
-        status = deal_scopes(&deal, &units, options);
-    else if (!options->interleave ||
-             !phx_repeat_deal(deal.sequence, deal.owner, &units, tests, options->nworkers))
-        deal_contiguous(&deal, &units, options->nworkers);
-    if (status < 0)
-        goto out;
-    lay_out(&plan, &deal, &units, options->cost_us);
-    *out = plan;
-    plan = (struct phx_plan){0};
-out:
+                            .keep_first_unit = phx_dist_keeps_scopes(options->dist)};
+    struct draft draft = {0};
+    int status = make_draft(&draft, tests, options);
+    if (status == 0)
+        status = allocate(&plan, draft.seams.seam_us != NULL);
+    if (status == 0) {
+        lay_out(&plan, &draft);
+        *out = plan;
+        plan = (struct phx_plan){0};
+    }
     phx_plan_fini(&plan);
-    phx_units_fini(&units);
-    free(deal.sequence);
-    free(deal.owner);
+    draft_fini(&draft);
     return status;
 }

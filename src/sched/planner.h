@@ -16,22 +16,27 @@
 struct phx_planner_options {
     enum phx_dist dist;
     uint32_t nworkers; /* one span each; >= 1 */
-    int reorder;       /* --loadscope-reorder: largest scopes first; load and worksteal ignore it */
-    const uint32_t
-        *cost_us;   /* borrowed, [tests]: estimated microseconds; NULL: unknown, all equal */
+    int reorder;       /* --loadscope-reorder: dearest scopes first; load and worksteal ignore it */
+    int keep_order; /* --order=collection: nothing is started ahead of what was collected first */
     int interleave; /* repetitions of a test go to different spans (sched/repeat.h); modes that keep
                        scopes together ignore it */
+    uint32_t max_chunk; /* --maxschedchunk; 0: none; only load and worksteal know it */
+    /* What the history says; borrowed; 0 for what it does not know, NULL when it knows nothing. */
+    const uint32_t *cost_us;  /* [tests]: microseconds of a test, all phases together */
+    const uint32_t *setup_us; /* [tests]: of these, its setup phase */
 };
 
 /* Makes the plan of a run.
  *
- * load, worksteal: every test is a unit; collection order, cut into contiguous spans of about equal
- * cost: none costs more than a fair share and its dearest test.
+ * load, worksteal: every test is a unit; long tests first, the rest in collection order, cut into
+ * contiguous pieces (sched/cut.h). With `max_chunk` chunks of so many neighbours are dealt in
+ * collection order instead, each to the span with the least work so far: they start about in the
+ * order of collection, and no worker gets a long row of neighbours.
  *
  * loadscope, loadfile, loadgroup: units are dealt one by one, each to the span with the least work
- * so far (the lower number first): with `reorder` the dearest unit first (longest processing time:
- * at most 4/3 of the best makespan), else in the order of their first tests, so that they *start*
- * in collection order as the workers take them. A span keeps the order of dealing.
+ * so far: with `reorder` the dearest unit first (sched/deal.h), else in the order of their first
+ * tests, so that they *start* in collection order as the workers take them. A span keeps the order
+ * of dealing.
  *
  * Every span has a unit as long as there are enough; the spans of workers for whom there is none
  * are empty, and they are the last ones. (Not with `interleave`: two repetitions are two spans'.)

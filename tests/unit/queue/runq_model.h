@@ -54,6 +54,7 @@ struct config {
     uint32_t nspans;
     struct phx_plan_span spans[4];
     uint32_t unit[TESTS_MAX], cost[TESTS_MAX]; /* cost 0 stands for 1 */
+    uint32_t seam[TESTS_MAX];
     int keep_first_unit;
     uint32_t deaths;
     uint32_t nlate; /* tests the controller hands out late, while the workers run */
@@ -501,7 +502,9 @@ static void begin(struct state *s, const struct config *c)
     struct phx_runq q;
     uint32_t unit[TESTS_MAX], cost[TESTS_MAX], order[TESTS_MAX];
     struct phx_plan_span spans[4];
+    uint32_t seam[TESTS_MAX];
     memcpy(spans, c->spans, sizeof spans);
+    memcpy(seam, c->seam, sizeof seam);
     for (uint32_t i = 0; i < c->ntests; i++) {
         order[i] = i;
         unit[i] = c->unit[i];
@@ -512,6 +515,7 @@ static void begin(struct state *s, const struct config *c)
                              .order = order,
                              .unit = unit,
                              .cost_us = cost,
+                             .seam_us = seam,
                              .spans = spans,
                              .keep_first_unit = c->keep_first_unit};
     memset(s, 0, sizeof *s);

@@ -101,6 +101,49 @@ START_TEST(half_is_measured_in_cost)
 }
 END_TEST
 
+/* Ten tests of 100 on one span; a set-up of `seam` is shared by all but the last three. */
+static void make_with_seam(uint32_t seam)
+{
+    fixture_plan(&f.plan, 10, 1, 1);
+    f.plan.seam_us = calloc(10, sizeof *f.plan.seam_us);
+    ck_assert_ptr_nonnull(f.plan.seam_us);
+    for (uint32_t pos = 1; pos < 7; pos++)
+        f.plan.seam_us[pos] = seam;
+    ck_assert_int_eq(fixture_init(&f, 2, 0), 0);
+    phx_runq_join(&f.q, 0);
+    run(0, claim(0));
+}
+
+START_TEST(a_cut_gives_way_to_a_set_up)
+{
+    make_with_seam(0);
+    ck_assert_int_eq(claim(1), 6); /* the middle of [1, 10) */
+    fixture_fini(&f);
+    make_with_seam(100); /* 500 and 400 + 100 is as good as it gets */
+    ck_assert_int_eq(claim(1), 6);
+    fixture_fini(&f);
+    make_with_seam(300);
+    ck_assert_int_eq(claim(1), 7); /* where nothing is set up twice: 600 and 300 */
+    fixture_fini(&f);
+}
+END_TEST
+
+START_TEST(work_stays_where_a_set_up_would_cost_more)
+{
+    make_with_seam(1000);
+    ck_assert_uint_eq(drain(1), 3); /* 7 to 9, and no part of what its owner does in 600 */
+    ck_assert_uint_eq(drain(0), 6);
+    check_all_settled();
+    fixture_fini(&f);
+    make_with_seam(1000);
+    ck_assert_int_eq(claim(0), 1);
+    phx_runq_bury(&f.q, 0, NULL); /* nobody else will do it: then at any price */
+    ck_assert_uint_eq(drain(1), 9);
+    check_all_settled();
+    fixture_fini(&f);
+}
+END_TEST
+
 START_TEST(a_unit_is_never_cut)
 {
     make(9, 1, 3, 3);
@@ -576,6 +619,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_worker_gets_its_span_in_order);
     tcase_add_test(tests, an_idle_worker_takes_the_back_half_of_the_longest_span);
     tcase_add_test(tests, half_is_measured_in_cost);
+    tcase_add_test(tests, a_cut_gives_way_to_a_set_up);
+    tcase_add_test(tests, work_stays_where_a_set_up_would_cost_more);
     tcase_add_test(tests, a_unit_is_never_cut);
     tcase_add_test(tests, a_begun_unit_stays_and_one_not_begun_goes);
     tcase_add_test(tests, a_first_unit_may_be_kept);

@@ -35,6 +35,9 @@ static const struct config configs[] = {
      .spans = {{0, 1}}, .unit = {0}, .nlate = 3, .deaths = 1, .bury_ended = 1},
     {.name = "a worker that stops early", .ntests = 4, .nworkers = 2, .nspans = 1,
      .spans = {{0, 4}}, .unit = {0, 0, 0, 1}, .leaver = 1, .deaths = 1, .bury_ended = 1},
+    {.name = "a fixture that costs more than a steal saves", .ntests = 4, .nworkers = 2,
+     .nspans = 1, .spans = {{0, 4}}, .unit = {0, 1, 2, 3}, .seam = {0, 0, 9, 9}, .deaths = 1,
+     .bury_ended = 1},
     {.name = "two deaths", .ntests = 3, .nworkers = 2, .nspans = 1,
      .spans = {{0, 3}}, .unit = {0, 1, 2}, .deaths = 2},
 };
@@ -90,6 +93,7 @@ START_TEST(random_walks_through_larger_runs)
         for (uint32_t i = 0; i < c.ntests; i++) {
             c.unit[i] = i == 0 ? 0 : c.unit[i - 1] + (fixture_random(&seed) % 3 > 0);
             c.cost[i] = 1 + fixture_random(&seed) % 20;
+            c.seam[i] = fixture_random(&seed) % 3 ? 0 : fixture_random(&seed) % 40;
         }
         for (uint32_t i = 0; i < c.nspans; i++) {
             c.spans[i].lo = cut;

@@ -53,6 +53,7 @@ static void random_suite(struct suite *s)
     s->options = (struct phx_planner_options){.dist = (enum phx_dist)random_below(5),
                                               .nworkers = 1 + random_below(MODEL_MAX),
                                               .reorder = (int)random_below(2),
+                                              .keep_order = random_below(4) == 0,
                                               .cost_us = random_below(2) ? s->cost_us : NULL};
     if (random_below(2))
         s->options.nworkers = 1 + random_below(6);
@@ -69,9 +70,33 @@ struct model {
     uint64_t load[MODEL_MAX];     /* of a span */
 };
 
+/* The mean of those known, of one file or (-1) of all; 0 when there are none. */
+static uint32_t model_mean(const struct suite *s, int file)
+{
+    uint64_t sum = 0;
+    uint32_t count = 0;
+    for (uint32_t test = 0; test < phx_collection_count(&s->tests); test++) {
+        int its_file;
+        must(sscanf(phx_collection_node_id(&s->tests, test, NULL), "%d.py", &its_file) == 1);
+        if (s->cost_us[test] > 0 && (file < 0 || its_file == file)) {
+            sum += s->cost_us[test];
+            count++;
+        }
+    }
+    return count ? (uint32_t)(sum / count) : 0;
+}
+
 static uint32_t model_cost(const struct suite *s, uint32_t test)
 {
-    return s->options.cost_us && s->cost_us[test] ? s->cost_us[test] : 1;
+    if (!s->options.cost_us)
+        return 1;
+    if (s->cost_us[test])
+        return s->cost_us[test];
+    int file;
+    must(sscanf(phx_collection_node_id(&s->tests, test, NULL), "%d.py", &file) == 1);
+    uint32_t mean = model_mean(s, file);
+    mean = mean ? mean : model_mean(s, -1);
+    return mean ? mean : 1;
 }
 
 static int model_together(const struct suite *s, uint32_t a, uint32_t b)
@@ -136,25 +161,6 @@ static void model_deal(struct model *m, uint32_t nspans)
     }
 }
 
-static void model_cut(struct model *m, uint32_t nspans)
-{
-    uint32_t unit = 0;
-    for (uint32_t span = 0; span < nspans; span++) {
-        uint64_t left = 0;
-        for (uint32_t rest = unit; rest < m->nunits; rest++)
-            left += m->cost[rest];
-        uint32_t others = nspans - span - 1;
-        for (uint32_t taken = 0; unit < m->nunits; taken++) {
-            int full = m->load[span] * (others + 1) >= left;
-            int needed_by_others = m->nunits - unit <= others;
-            if (taken > 0 && (full || needed_by_others))
-                break;
-            m->load[span] += m->cost[unit];
-            m->owner[unit++] = span;
-        }
-    }
-}
-
 /* ---- a plan against the model ---- */
 
 static void check_plan(const struct phx_plan *plan, const struct suite *s, const struct model *m)
@@ -183,6 +189,30 @@ static void check_plan(const struct phx_plan *plan, const struct suite *s, const
         must(plan->spans[span].hi == position);
     }
     must(position == plan->ntests);
+}
+
+/* load and worksteal: each span has its long tests, the dearest first, and then a piece of the
+ * collection; the pieces follow one another. */
+static void check_pieces(const struct phx_plan *plan, const struct suite *s)
+{
+    uint64_t total = 0, next = 0;
+    for (uint32_t i = 0; i < plan->ntests; i++)
+        total += plan->cost_us[i];
+    uint64_t mean = plan->ntests && total > plan->ntests ? total / plan->ntests : 1;
+    uint64_t limit = total / plan->nspans / 20 > 2 * mean ? total / plan->nspans / 20 : 2 * mean;
+    for (uint32_t span = 0; span < plan->nspans; span++) {
+        uint32_t at = plan->spans[span].lo, hi = plan->spans[span].hi;
+        while (!s->options.keep_order && plan->nspans > 1 && at < hi && plan->cost_us[at] > limit) {
+            must(at == plan->spans[span].lo || plan->cost_us[at] <= plan->cost_us[at - 1]);
+            at++;
+        }
+        for (; at < hi; at++) {
+            must(plan->order[at] >= next);
+            next = plan->order[at] + (uint64_t)1;
+            must(plan->cost_us[at] == model_cost(s, plan->order[at]));
+            must(s->options.keep_order || plan->nspans == 1 || plan->cost_us[at] <= limit);
+        }
+    }
 }
 
 /* What a plan promises, read from the plan alone. */
@@ -225,16 +255,16 @@ START_TEST(plans_are_those_of_the_model)
         random_suite(&s);
         struct model m = {0};
         model_units(&m, &s);
-        if (s.options.dist < PHX_DIST_LOADSCOPE) {
-            model_cut(&m, s.options.nworkers);
-        } else {
-            if (s.options.reorder)
-                model_sort(&m);
-            model_deal(&m, s.options.nworkers);
-        }
         struct phx_plan plan;
         ck_assert_int_eq(phx_planner_make(&plan, &s.tests, &s.options), 0);
-        check_plan(&plan, &s, &m);
+        if (s.options.dist < PHX_DIST_LOADSCOPE) {
+            check_pieces(&plan, &s);
+        } else {
+            if (s.options.reorder && !s.options.keep_order)
+                model_sort(&m);
+            model_deal(&m, s.options.nworkers);
+            check_plan(&plan, &s, &m);
+        }
         check_promises(&plan, &m);
         phx_plan_fini(&plan);
         phx_collection_fini(&s.tests);
@@ -295,9 +325,13 @@ START_TEST(reordered_scopes_are_within_four_thirds_of_the_best)
 }
 END_TEST
 
+static struct phx_planner_options options(enum phx_dist dist, uint32_t nworkers, int reorder)
+{
+    return (struct phx_planner_options){.dist = dist, .nworkers = nworkers, .reorder = reorder};
+}
+
 /* Plans `count` tests named "<file>.py::t<i>", the files given by `file`, one digit each. */
-static void plan_of_files(struct phx_plan *plan, const char *file,
-                          struct phx_planner_options options)
+static void plan_of_files(struct phx_plan *plan, const char *file, struct phx_planner_options how)
 {
     struct phx_collection tests;
     phx_collection_init(&tests);
@@ -306,16 +340,15 @@ static void plan_of_files(struct phx_plan *plan, const char *file,
         int size = snprintf(id, sizeof id, "%c.py::t%u", file[i], i);
         ck_assert_int_eq(phx_collection_add(&tests, id, (size_t)size, NULL, 0), 0);
     }
-    ck_assert_int_eq(phx_planner_make(plan, &tests, &options), 0);
+    ck_assert_int_eq(phx_planner_make(plan, &tests, &how), 0);
     phx_collection_fini(&tests);
 }
 
 START_TEST(equal_tests_are_cut_evenly)
 {
     struct phx_plan plan;
-    plan_of_files(&plan, "0000000000",
-                  (struct phx_planner_options){.dist = PHX_DIST_LOAD, .nworkers = 4, .reorder = 1});
-    static const struct phx_plan_span expected[] = {{0, 3}, {3, 6}, {6, 8}, {8, 10}};
+    plan_of_files(&plan, "0000000000", options(PHX_DIST_LOAD, 4, 1));
+    static const struct phx_plan_span expected[] = {{0, 3}, {3, 5}, {5, 8}, {8, 10}};
     ck_assert_mem_eq(plan.spans, expected, sizeof expected);
     for (uint32_t i = 0; i < 10; i++) {
         ck_assert_uint_eq(plan.order[i], i);
@@ -328,15 +361,11 @@ END_TEST
 START_TEST(with_more_workers_than_units_the_last_spans_are_empty)
 {
     struct phx_plan plan;
-    plan_of_files(
-        &plan, "01",
-        (struct phx_planner_options){.dist = PHX_DIST_WORKSTEAL, .nworkers = 4, .reorder = 1});
+    plan_of_files(&plan, "01", options(PHX_DIST_WORKSTEAL, 4, 1));
     static const struct phx_plan_span expected[] = {{0, 1}, {1, 2}, {2, 2}, {2, 2}};
     ck_assert_mem_eq(plan.spans, expected, sizeof expected);
     phx_plan_fini(&plan);
-    plan_of_files(
-        &plan, "0101",
-        (struct phx_planner_options){.dist = PHX_DIST_LOADFILE, .nworkers = 3, .reorder = 1});
+    plan_of_files(&plan, "0101", options(PHX_DIST_LOADFILE, 3, 1));
     static const struct phx_plan_span by_file[] = {{0, 2}, {2, 4}, {4, 4}};
     ck_assert_mem_eq(plan.spans, by_file, sizeof by_file);
     phx_plan_fini(&plan);
@@ -348,9 +377,7 @@ START_TEST(scopes_are_dealt_longest_first_or_as_collected)
     /* Files by size: 2 has four tests, 0 three, 1 and 3 one each. */
     static const char files[] = "001022322";
     struct phx_plan plan;
-    plan_of_files(
-        &plan, files,
-        (struct phx_planner_options){.dist = PHX_DIST_LOADFILE, .nworkers = 2, .reorder = 1});
+    plan_of_files(&plan, files, options(PHX_DIST_LOADFILE, 2, 1));
     static const uint32_t longest_first[] = {4, 5, 7, 8, 6, 0, 1, 3, 2};
     static const struct phx_plan_span longest_spans[] = {{0, 5}, {5, 9}};
     /* span 0: file 2 (4), then file 3 (both have 4, the lower number wins); span 1: 0 (3), 1 */
@@ -358,9 +385,7 @@ START_TEST(scopes_are_dealt_longest_first_or_as_collected)
     ck_assert_mem_eq(plan.spans, longest_spans, sizeof longest_spans);
     phx_plan_fini(&plan);
 
-    plan_of_files(
-        &plan, files,
-        (struct phx_planner_options){.dist = PHX_DIST_LOADFILE, .nworkers = 2, .reorder = 0});
+    plan_of_files(&plan, files, options(PHX_DIST_LOADFILE, 2, 0));
     static const uint32_t as_collected[] = {0, 1, 3, 6, 2, 4, 5, 7, 8};
     static const struct phx_plan_span collected_spans[] = {{0, 4}, {4, 9}};
     ck_assert_mem_eq(plan.order, as_collected, sizeof as_collected);
@@ -369,13 +394,89 @@ START_TEST(scopes_are_dealt_longest_first_or_as_collected)
 }
 END_TEST
 
+START_TEST(long_tests_come_first_and_leave_room)
+{
+    /* Sixty of 1 and a last one of 20 on four workers: it starts first, on a worker of its own. */
+    struct phx_collection tests;
+    phx_collection_init(&tests);
+    uint32_t cost[61];
+    for (uint32_t i = 0; i < 61; i++) {
+        cost[i] = i < 60 ? 1000 : 20000;
+        ck_assert_int_eq(phx_collection_add(&tests, "a.py::t", 7, NULL, 0), 0);
+    }
+    struct phx_planner_options how = options(PHX_DIST_LOAD, 4, 1);
+    how.cost_us = cost;
+    struct phx_plan plan;
+    ck_assert_int_eq(phx_planner_make(&plan, &tests, &how), 0);
+    static const struct phx_plan_span own[] = {{0, 1}, {1, 21}, {21, 41}, {41, 61}};
+    ck_assert_mem_eq(plan.spans, own, sizeof own);
+    ck_assert_uint_eq(plan.order[0], 60);
+    ck_assert_uint_eq(plan.order[1], 0);
+    phx_plan_fini(&plan);
+    how.keep_order = 1;
+    ck_assert_int_eq(phx_planner_make(&plan, &tests, &how), 0);
+    for (uint32_t i = 0; i < 61; i++)
+        ck_assert_uint_eq(plan.order[i], i);
+    phx_plan_fini(&plan);
+    phx_collection_fini(&tests);
+}
+END_TEST
+
+/* Five modules of 10 tests with a fixture each; the first test of each paid 500 ms for it. */
+static void plan_of_fixtures(struct phx_plan *plan, uint32_t setup_ms, uint32_t nworkers)
+{
+    struct phx_collection tests;
+    phx_collection_init(&tests);
+    uint32_t cost[50], setup[50];
+    for (uint32_t i = 0; i < 50; i++) {
+        uint32_t module = i / 10;
+        setup[i] = 1000 + (i % 10 == 0 ? setup_ms * 1000 : 0);
+        cost[i] = 50000 + setup[i];
+        ck_assert_int_eq(phx_collection_add(&tests, "a.py::t", 7, NULL, 0), 0);
+        ck_assert_int_eq(phx_collection_needs(&tests, &module, 1), 0);
+    }
+    struct phx_planner_options how = options(PHX_DIST_LOAD, nworkers, 1);
+    how.cost_us = cost;
+    how.setup_us = setup;
+    ck_assert_int_eq(phx_planner_make(plan, &tests, &how), 0);
+    phx_collection_fini(&tests);
+}
+
+START_TEST(cuts_give_way_to_dear_fixtures)
+{
+    struct phx_plan plan;
+    plan_of_fixtures(&plan, 500, 2); /* half would be in the middle of a module */
+    ck_assert_uint_eq(plan.spans[0].hi % 10, 0);
+    ck_assert_uint_eq(plan.seam_us[0], 0);
+    ck_assert_uint_eq(plan.seam_us[9], 500000);
+    ck_assert_uint_eq(plan.seam_us[10], 0);
+    ck_assert_uint_eq(plan.cost_us[0], 551000); /* its own, and the set-up that it opens */
+    ck_assert_uint_eq(plan.cost_us[1], 51000);
+    phx_plan_fini(&plan);
+    plan_of_fixtures(&plan, 0, 2);
+    ck_assert_uint_eq(plan.spans[0].hi, 25);
+    phx_plan_fini(&plan);
+}
+END_TEST
+
+START_TEST(chunks_are_dealt_in_collection_order)
+{
+    struct phx_planner_options how = options(PHX_DIST_LOAD, 2, 1);
+    how.max_chunk = 2;
+    struct phx_plan plan;
+    plan_of_files(&plan, "000000000", how);
+    static const uint32_t order[] = {0, 1, 4, 5, 8, 2, 3, 6, 7};
+    ck_assert_mem_eq(plan.order, order, sizeof order);
+    ck_assert_uint_eq(plan.spans[0].hi, 5);
+    phx_plan_fini(&plan);
+}
+END_TEST
+
 START_TEST(nothing_collected_is_a_plan_of_empty_spans)
 {
     struct phx_plan plan;
     for (int dist = PHX_DIST_LOAD; dist <= PHX_DIST_LOADGROUP; dist++) {
-        plan_of_files(
-            &plan, "",
-            (struct phx_planner_options){.dist = (enum phx_dist)dist, .nworkers = 3, .reorder = 1});
+        plan_of_files(&plan, "", options((enum phx_dist)dist, 3, 1));
         ck_assert_uint_eq(plan.ntests, 0);
         ck_assert_uint_eq(plan.nspans, 3);
         ck_assert_uint_eq(plan.spans[2].hi, 0);
@@ -465,6 +566,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, equal_tests_are_cut_evenly);
     tcase_add_test(tests, with_more_workers_than_units_the_last_spans_are_empty);
     tcase_add_test(tests, scopes_are_dealt_longest_first_or_as_collected);
+    tcase_add_test(tests, long_tests_come_first_and_leave_room);
+    tcase_add_test(tests, cuts_give_way_to_dear_fixtures);
+    tcase_add_test(tests, chunks_are_dealt_in_collection_order);
     tcase_add_test(tests, nothing_collected_is_a_plan_of_empty_spans);
     tcase_add_test(tests, a_plan_without_workers_is_refused);
     tcase_add_test(tests, a_million_tests_are_planned_in_two_seconds_each_way);
