@@ -129,6 +129,30 @@ def _shallow_copy(report: pytest.TestReport) -> dict[str, Any] | None:
     return None if "result" in data else data
 
 
+# What a test printed may be larger than what a message can hold (256 MiB): the outcome matters more.
+OUTPUT_MAX = 64 << 20  # bytes of all sections of a report
+
+
+def cut_output(sections: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The sections, the large ones without their middle if all together are too large."""
+    if sum(len(text) for _, text in sections) <= OUTPUT_MAX // 4:  # UTF-8 has four bytes at most
+        return sections
+    sizes = [len(text.encode(errors="surrogatepass")) for _, text in sections]
+    if sum(sizes) <= OUTPUT_MAX:
+        return sections
+    share = OUTPUT_MAX // len(sections)
+    return [
+        (name, _without_middle(text, share * len(text) // size) if size > share else text)
+        for (name, text), size in zip(sections, sizes)
+    ]
+
+
+def _without_middle(text: str, length: int) -> str:
+    half = length // 2
+    line = f"\n[phalanx: {len(text) - 2 * half} characters of this output are left out here]\n"
+    return text[:half] + line + text[-half:]
+
+
 def report_writer(config: pytest.Config) -> ReportWriter:
     """How this worker turns a report into data; asked once, when all plugins are there."""
     plain = _is_only_pytests(config.hook.pytest_report_to_serializable)

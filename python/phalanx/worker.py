@@ -29,7 +29,7 @@ from phalanx import (
     shared,
 )
 from phalanx.needs import Needs
-from phalanx.serialize import outcome_settler, report_writer, warning_to_data
+from phalanx.serialize import cut_output, outcome_settler, report_writer, warning_to_data
 
 ITEMS_PER_MESSAGE = 500
 
@@ -320,6 +320,8 @@ class WorkerInteractor:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._settle_outcome(self.config, report)
         data = self._to_data(self.config, report)
+        if data.get("sections"):
+            data["sections"] = cut_output(data["sections"])
         data["item_index"] = self.item_index
         data["worker_id"] = self.workerid
         data["testrun_uid"] = self.testrunuid
@@ -414,7 +416,8 @@ def _phase_after(report: pytest.TestReport) -> int:
 
 def _silence_terminal(config: pytest.Config) -> None:
     """Nobody sees what a worker's terminal reporter writes: it is told neither of tests nor of the end,
-    where it would have all plugins make their summaries. The object stays, as plugins ask for it; one that
+    where it would have all plugins make their summaries, nor of an interrupt, whose traceback it would write
+    down. The object stays, as plugins ask for it; one that
     a plugin has put in its place is left alone."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if type(reporter) is not TerminalReporter:
@@ -423,6 +426,7 @@ def _silence_terminal(config: pytest.Config) -> None:
         "pytest_runtest_logstart",
         "pytest_runtest_logreport",
         "pytest_runtest_logfinish",
+        "pytest_keyboard_interrupt",
         "pytest_sessionfinish",
     ):
         caller: Any = getattr(config.hook, name)

@@ -137,7 +137,9 @@ class WorkerEvents:
     def on_test_lost(self, number: int, payload: dict[str, Any]) -> None:
         """A worker that sends bytes of somebody else's is ended as soon as they are read. What it ran until
         then has no report that can be trusted."""
-        lost = {**payload, "phase": 0, "last_words": ("", "", "")}
+        why = f": {payload['text']}" if payload["text"] else ""
+        text = f"it ended, and its reports are lost{why}"
+        lost = {**payload, "text": text, "phase": 0, "last_words": ("", "", "")}
         self._handle_crash_item(self.run.nodes[number], lost)
 
     def _died_idle(self, node: WorkerController, cause: str) -> None:

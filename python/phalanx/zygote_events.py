@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from phalanx import count, crash, ordering
+from phalanx._engine import EngineError
 from phalanx.history import History
 from phalanx.run import Run
 from phalanx.serialize import warning_from_data
@@ -81,7 +82,10 @@ class ZygoteEvents:
             self.run.over = True
             return
         self._show_start()
-        self._start_workers()
+        try:
+            self._start_workers()
+        except EngineError as error:  # too few descriptors, too little memory
+            raise pytest.UsageError(f"the workers cannot be started: {error}") from None
 
     def _show_start(self) -> None:
         assert self.run.sched is not None

@@ -232,6 +232,32 @@ class Running:
         return run
 
 
+def processes(running: Running) -> dict[str, list[int]]:
+    """The processes of the run by role: the guard by its name, the rest by who started whom. A test's own
+    children count as nobody."""
+    parents, names = {}, {}
+    for pid in marked_processes(running.mark):
+        try:
+            head, _, rest = Path("/proc", str(pid), "stat").read_text().rpartition(")")
+        except OSError:
+            continue
+        names[pid] = head.partition("(")[2]
+        parents[pid] = int(rest.split()[1])
+    guards = [pid for pid in parents if parents[pid] == running.pid]
+    pythons = [
+        pid
+        for pid in parents
+        if pid != running.pid and pid not in guards and "python" in names[pid]
+    ]
+    zygotes = [pid for pid in pythons if parents[pid] in guards]
+    return {
+        "controller": [running.pid],
+        "guard": guards,
+        "zygote": zygotes,
+        "worker": [pid for pid in pythons if parents[pid] in zygotes],
+    }
+
+
 class Project:
     """A directory with a suite in it."""
 

@@ -20,6 +20,8 @@ class Row:
     outcomes: dict[str, str] = dataclasses.field(default_factory=dict)
     code: int = 0
     lines: int = 0  # so many have been written to the log
+    says: str = ""
+    check: Callable[[Project, Run], None] = lambda project, run: None
 
 
 ODD = """
@@ -48,7 +50,73 @@ DIES_ONCE = """
         def test_after(self): pass
 """
 
+WRITES_MUCH = """
+    import logging, os, pytest
+
+    @pytest.fixture(scope="session", autouse=True)
+    def told(record_testsuite_property): record_testsuite_property("key", "value")
+
+    @pytest.mark.parametrize("word", {"a", "b", "c", "d", "e"})
+    def test_set(word): pass
+
+    @pytest.mark.parametrize("number", [os.getpid(), os.urandom(8)], ids=["pid", "random"])
+    @pytest.mark.xdist_group("g1")
+    def test_odd(number): pass
+
+    @pytest.mark.parametrize("number", range(4))
+    def test_log(number):
+        logging.getLogger().error("line %d", number)
+"""
+
+
+def check_what_it_wrote(project: Project, run: Run) -> None:
+    assert sorted(project.log("lines")) == [f"line {number}" for number in range(4)]
+    assert run.xml.read_text().count('<property name="key" value="value"') == 1
+
+
 ROWS = {
+    "parameters from a set, properties of the suite, a log file": Row(
+        {"test_a.py": WRITES_MUCH, "test_b.py": "def test_b(): pass\n"},
+        args=("--log-file=lines", "--log-file-format=%(message)s"),
+        check=check_what_it_wrote,
+    ),
+    "hangs in C until a timer kills it": Row(
+        {
+            "test_a.py": """
+                import ctypes, signal
+
+                def test_hangs():
+                    signal.setitimer(signal.ITIMER_REAL, 0.2)
+                    ctypes.PyDLL(None).sleep(60)  # and holds the interpreter's lock
+
+                def test_after(): pass
+            """,
+            "test_b.py": "def test_b(): pass\n",
+        },
+        outcomes={
+            "test_a.py::test_hangs": "failed",
+            "test_a.py::test_after": "passed",
+            "test_b.py::test_b": "passed",
+        },
+        code=1,
+        says="killed by signal 14 (SIGALRM",
+    ),
+    "a thread outlives the tests": Row(
+        {
+            "test_a.py": """
+                import threading, time
+
+                def slow():
+                    time.sleep(0.5)
+                    with open("log", "a") as log:
+                        log.write("ended\\n")
+
+                def test_a(): threading.Thread(target=slow).start()
+                def test_b(): pass
+            """
+        },
+        lines=1,
+    ),
     "last of 9 attaches an odd object": Row({"test_a.py": ODD.format(count=9, odd=8)}),
     "6th of 40 attaches an odd object": Row({"test_a.py": ODD.format(count=40, odd=5)}),
     "first file dies, second passes": Row(
@@ -156,7 +224,9 @@ RunRow = Callable[..., tuple[Run, "list[str]"]]
 def run_row(new_project: Callable[..., Project]) -> RunRow:
     def run(name: str, *mode: str) -> tuple[Run, list[str]]:
         project = new_project(ROWS[name].files)
-        return project.run(*mode, *ROWS[name].args), project.log()
+        run = project.run(*mode, *ROWS[name].args)
+        ROWS[name].check(project, run)
+        return run, project.log()
 
     return run
 
@@ -191,6 +261,7 @@ def test_known_bug(
         own = [w for w in run.warnings if "arrive as their repr" not in w[1]]
         assert own == reference.warnings, str(run)
     assert len(log) == row.lines, log
+    assert row.says in run.out, str(run)
 
 
 @pytest.mark.parametrize(("number", "dist"), MODES)
@@ -233,3 +304,92 @@ def test_what_runs_at_a_stop_is_reported(project: Project, dist: str) -> None:
     assert run.code == 1, str(run)
     assert run.outcomes["test_a.py::test_fails"] == ["failed"]
     assert run.outcomes["test_b.py::test_runs"] == ["passed"], str(run)
+
+
+#: A test that waits for all others of its run, and two that wait for each other.
+WAITS_FOR_ALL = """
+    import os, time
+
+    def wait_for(*names):
+        deadline = time.monotonic() + 60
+        while not set(names) <= set(os.listdir("done")):
+            assert time.monotonic() < deadline, os.listdir("done")
+            time.sleep(0.01)
+
+    def test_0(): wait_for(*map(str, range(12)))
+"""
+MEETING = """
+    import test_0
+
+    def test_{this}():
+        open("done/{this}", "w").close()
+        test_0.wait_for("{other}")
+"""
+INSTANT = """
+    import pytest
+
+    @pytest.mark.parametrize("number", range({first}, {first} + 6))
+    def test_instant(number): open(f"done/{number}", "w").close()
+"""
+
+
+@pytest.mark.parametrize("dist", DIST_MODES)
+@pytest.mark.parametrize("number", ["-n2", "-n4"])
+def test_none_waits_behind_a_long_test(project: Project, number: str, dist: str) -> None:
+    """Neither the tests behind a long one in the collection (B31), nor, with room for both, another long one
+    (B32)."""
+    project.write({"test_0.py": WAITS_FOR_ALL, "done/keep": ""})
+    if number == "-n4":
+        project.write(
+            {
+                "test_1.py": MEETING.format(this="left", other="right"),
+                "test_2.py": MEETING.format(this="right", other="left"),
+            }
+        )
+    project.write(
+        {f"test_{first + 3}.py": INSTANT.replace("{first}", str(first)) for first in (0, 6)}
+    )
+    run = project.run(number, f"--dist={dist}", "--maxschedchunk=1")
+    assert run.counts == {"passed": 13 + 2 * (number == "-n4")}, str(run)
+
+
+@pytest.mark.parametrize("dist", DIST_MODES)
+def test_many_workers_and_little_work(project: Project, dist: str) -> None:
+    """Everybody steals from everybody, down to the last test (B13)."""
+    project.write(
+        {
+            f"test_{number}.py": "import pytest\n"
+            "@pytest.mark.parametrize('n', range(9))\ndef test(n): pass\n"
+            for number in range(3)
+        }
+    )
+    run = project.run("-n12", f"--dist={dist}")
+    assert run.counts == {"passed": 27} and run.code == 0, str(run)
+
+
+SLOW_TEARDOWN = """
+    import time, pytest
+
+    @pytest.fixture(scope="module")
+    def slow():
+        yield
+        time.sleep(7)
+        with open("log", "a") as log:
+            log.write("torn down\\n")
+
+    def test_a(slow): assert 0
+    def test_b(slow): pass
+"""
+
+
+def test_a_slow_teardown_is_not_cut_short(new_project: Callable[..., Project]) -> None:
+    """Of a module, after -x, in every mode at the same time (B29)."""
+    projects = {mode: new_project({"test_a.py": SLOW_TEARDOWN}) for mode in MODES}
+    running = {
+        mode: project.start(mode[0], f"--dist={mode[1]}", "-x")
+        for mode, project in projects.items()
+    }
+    for mode, project in projects.items():
+        run = running[mode].wait()
+        assert run.code == 1 and "failed" in run.counts, str(run)
+        assert set(project.log()) == {"torn down"}, str(run)

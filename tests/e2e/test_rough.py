@@ -127,6 +127,7 @@ def test_what_garbage_hides_is_reported(project: Project, number: str) -> None:
     for report in run.reports:
         if report["when"] == "???":
             assert f"worker '{report['worker']}'" in report["longrepr"], report
+            assert "sent bytes that are not phalanx's protocol" in report["longrepr"], report
     assert "failed" in run.outcomes["test_a.py::test_many[2]"], str(run)
     assert "failed" in run.outcomes["test_a.py::test_many[32]"], str(run)
 

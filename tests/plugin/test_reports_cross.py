@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from phalanx.serialize import report_reader, report_writer
+from phalanx.serialize import OUTPUT_MAX, cut_output, report_reader, report_writer
 
 pytest_plugins = ["pytester"]
 
@@ -80,3 +80,22 @@ def test_reports_of_other_classes_go_by_the_hook(config_and_reports: Any) -> Non
     report.__class__ = Mine
     data = report_writer(config)(config, report)
     assert data == config.hook.pytest_report_to_serializable(config=config, report=report)
+
+
+@pytest.mark.parametrize("letter", ["x", "\u20ac", "\U0001f600"])
+def test_large_output_loses_its_middle(letter: str) -> None:
+    size = len(letter.encode())
+    small = ("Captured stderr call", "e" * 1000)
+    whole = ("Captured stdout call", letter * (OUTPUT_MAX // size - 1000))
+    assert cut_output([whole, small]) == [whole, small]
+    large = ("Captured stdout call", "start" + letter * (OUTPUT_MAX // size) + "end")
+    (name, text), rest = cut_output([large, small])
+    assert rest == small and name == large[0]
+    assert len(text.encode()) <= OUTPUT_MAX // 2 + 100
+    assert text.startswith("start") and text.endswith("end")
+    assert text.count("characters of this output are left out here]") == 1
+
+
+def test_large_output_of_unpaired_surrogates_is_cut_too() -> None:
+    ((_, text),) = cut_output([("Captured log call", "\udc80" * (OUTPUT_MAX // 2))])
+    assert len(text.encode(errors="surrogatepass")) <= OUTPUT_MAX + 100

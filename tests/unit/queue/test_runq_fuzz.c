@@ -115,6 +115,9 @@ static void call_everything(struct phx_runq *q)
             MUST(phx_runq_bury(q, worker, &view) == result);
             MUST(view.running < (int64_t)q->capacity);
             MUST(q->header->lock != worker + 1); /* nobody waits for the dead */
+            uint32_t pos = below(q->capacity + 2);
+            if (phx_runq_disown(q, worker, pos))
+                MUST(phx_runq_state(q, pos) == PHX_RUNQ_CRASHED);
         }
         claim_some(q);
     }
