@@ -16,6 +16,9 @@
 static const struct phx_command commands[] = {
     {"list", "the slowest tests, or the runs", phx_cli_history_list},
     {"show", "all that is known of some tests", phx_cli_history_show},
+    {"export", "write it as JSON, for another job", phx_cli_history_export},
+    {"import", "take over: a history, durations of pytest-split, JUnit XML",
+     phx_cli_history_import},
     {"prune", "forget tests and runs of long ago", phx_cli_history_prune},
     {0},
 };

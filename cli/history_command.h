@@ -5,6 +5,8 @@
 int phx_cli_history_list(int argc, char **argv);
 int phx_cli_history_show(int argc, char **argv);
 int phx_cli_history_prune(int argc, char **argv);
+int phx_cli_history_export(int argc, char **argv);
+int phx_cli_history_import(int argc, char **argv);
 
 /* Reads the number that an option takes, 0 or more. Returns 0, or PHX_CLI_USAGE with a complaint.
  */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -48,4 +49,40 @@ int phx_cli_open_history(struct phx_history *out, const char *program, const cha
     else
         free(path);
     return 0;
+}
+
+/* Makes .pytest_cache and the folders in it, as pytest does: what is in there is for no repository.
+ */
+static int make_folders(void)
+{
+    static const char *const folders[] = {".pytest_cache", ".pytest_cache/d",
+                                          ".pytest_cache/d/phalanx"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        if (mkdir(folders[i], 0777) < 0) {
+            if (errno != EEXIST)
+                return -errno;
+        } else if (i == 0) {
+            FILE *ignore = fopen(".pytest_cache/.gitignore", "wxe");
+            if (ignore) {
+                fputs("# Created by phalanx, as pytest does.\n*\n", ignore);
+                fclose(ignore);
+            }
+        }
+    }
+    return 0;
+}
+
+int phx_cli_make_history(struct phx_history *out, const char *program, const char *asked)
+{
+    struct phx_err err = {0};
+    char *found = asked ? NULL : search();
+    int status = 0;
+    if (!asked && !found)
+        status = make_folders();
+    if (status < 0)
+        return phx_cli_complain(PHX_CLI_FAILED, program, "cannot make " PLACE ": %s",
+                                strerror(-status));
+    status = phx_history_open(out, asked ? asked : found ? found : PLACE, PHX_DB_WRITE, &err);
+    free(found);
+    return status < 0 ? phx_cli_complain(PHX_CLI_FAILED, program, "%s", err.text) : 0;
 }

@@ -13,4 +13,8 @@
 int phx_cli_open_history(struct phx_history *out, const char *program, const char *asked,
                          enum phx_db_mode mode, char **out_path);
 
+/* The same, to write, and where there is none it makes one: at `asked`, or in .pytest_cache of the
+ * working directory. Returns 0, or an exit status. */
+int phx_cli_make_history(struct phx_history *out, const char *program, const char *asked);
+
 #endif

@@ -70,19 +70,14 @@ static int result_at(const struct phx_controller *controller, uint32_t position,
     int64_t test = phx_controller_test(controller, position);
     if (test == PHX_RUNQ_NONE)
         return 0;
-    *out = (struct phx_history_result){0};
-    switch (phx_controller_state(controller, position)) {
-    case PHX_RUNQ_CRASHED:
-        out->outcome = PHX_OUTCOME_CRASHED;
-        break;
-    case PHX_RUNQ_ENDED:
-        out->outcome = (size_t)test < run->noutcomes ? run->outcomes[test] : '\0';
-        break;
-    default:
-        break;
-    }
-    if (!phx_outcome_valid(out->outcome))
+    char outcome = (size_t)test < run->noutcomes ? run->outcomes[test] : '\0';
+    enum phx_runq_state state = phx_controller_state(controller, position);
+    /* In the ledger a test that was interrupted looks like one that crashed; of the latter there is
+     * a report. */
+    if (!phx_outcome_valid(outcome) ||
+        (state != PHX_RUNQ_ENDED && (state != PHX_RUNQ_CRASHED || outcome != PHX_OUTCOME_CRASHED)))
         return 0;
+    *out = (struct phx_history_result){.outcome = outcome};
     struct phx_runq_timing timing;
     if (out->outcome != PHX_OUTCOME_CRASHED &&
         phx_controller_timing(controller, position, &timing) == 1) {
