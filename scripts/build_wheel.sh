@@ -1,9 +1,10 @@
 #!/bin/sh
-# Builds dist/phalanx-*.whl for the Python of the tools' environment, with libuv and msgpack-c inside.
+# Builds dist/phalanx-*.whl for the Python of the tools' environment, with the libraries inside: libuv,
+# SQLite, and for the command jansson. (msgpack-c is headers to us; every Linux has expat, by manylinux.)
 #
 # auditwheel copies the libraries that no system is sure to have into the wheel, points the extension
 # to them, and names the oldest C library that the wheel runs with. The guard, a program and no
-# extension, needs none of them.
+# extension, needs none of them; the command goes to phalanx.scripts, and what is installed as `phalanx` starts it.
 set -eu
 cd "$(dirname "$0")/.."
 tools=.venv-tools/bin

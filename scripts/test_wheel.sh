@@ -35,7 +35,7 @@ if [ ! -e "$1" ]; then
 fi
 
 # Nothing that could stand in for what the wheel must bring.
-found=$($as_root find "$bare/usr" \( -name 'libuv*' -o -name 'libmsgpack*' -o -name 'Python.h' \
+found=$($as_root find "$bare/usr" \( -name 'libuv*' -o -name 'libmsgpack*' -o -name 'libjansson*' -o -name 'Python.h' \
     -o -name 'gcc*' -o -name 'cc' -o -name 'ld' \) \( -type f -o -type l \) ! -path '*/share/*')
 if [ -n "$found" ]; then
     echo "not bare:" "$found" >&2
@@ -59,7 +59,9 @@ python3 "$(echo pip-*.whl)/pip" --quiet --disable-pip-version-check --python ven
     install --no-index --find-links . phalanx
 test -x venv/lib/python3*/site-packages/phalanx/phalanx-guard
 mkdir scripts && mv demo.py scripts
-venv/bin/python -m pytest demo/isolation -n 2 -q -p no:cacheprovider
+venv/bin/python -m pytest demo/isolation -n 2 -q --history=history.sqlite
+venv/bin/phalanx history list --history=history.sqlite --limit=3
+venv/bin/phalanx history export --history=history.sqlite history.json
 exec venv/bin/python scripts/demo.py
 END
 # Mounts and processes of its own: whatever happens, nothing of it stays.

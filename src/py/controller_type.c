@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "py/history.h"
@@ -16,6 +15,7 @@
 #include "report/metrics.h"
 #include "report/summary.h"
 #include "role/controller.h"
+#include "store/keep.h"
 #include "wire/msg.h"
 
 enum {
@@ -28,7 +28,7 @@ struct controller {
     pid_t owner;        /* a child of the host that inherits the object leaves the run alone */
     int serves_signals; /* made in the main thread */
     int wake[2];        /* pipe for the wake-up descriptor */
-    uint32_t *cost_us;  /* owned, by test: what the history tells; NULL: nothing */
+    struct phx_keep_costs costs; /* owned: what the history tells */
 };
 
 static struct controller *cast(PyObject *self)
@@ -167,7 +167,7 @@ static void dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     close_engine(cast(self));
-    free(cast(self)->cost_us);
+    phx_keep_costs_fini(&cast(self)->costs);
     PyObject_Free(self);
     Py_DECREF(type);
 }
@@ -203,7 +203,8 @@ static PyObject *plan(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     if (phx_dist_parse(dist, &options.dist) < 0)
         return PyErr_Format(PyExc_ValueError, "--dist %s has no plan", dist);
-    options.cost_us = cast(self)->cost_us;
+    options.cost_us = cast(self)->costs.cost_us;
+    options.setup_us = cast(self)->costs.setup_us;
     struct phx_err err = {0};
     int status;
     Py_BEGIN_ALLOW_THREADS status = phx_controller_plan(controller, &options, max_restarts, &err);
@@ -213,7 +214,7 @@ static PyObject *plan(PyObject *self, PyObject *args, PyObject *kwargs)
 static PyObject *read_history(PyObject *self, PyObject *path)
 {
     struct phx_controller *controller = engine(self);
-    return controller ? phx_py_history_read(controller, path, &cast(self)->cost_us) : NULL;
+    return controller ? phx_py_history_read(controller, path, &cast(self)->costs) : NULL;
 }
 
 static PyObject *write_history(PyObject *self, PyObject *args)

@@ -1,7 +1,5 @@
 #include "py/history.h"
 
-#include <stdlib.h>
-
 #include "role/controller.h"
 #include "store/keep.h"
 
@@ -13,7 +11,7 @@ static PyObject *text_or_none(const struct phx_err *warning)
 }
 
 PyObject *phx_py_history_read(const struct phx_controller *controller, PyObject *path,
-                              uint32_t **io_cost_us)
+                              struct phx_keep_costs *io_costs)
 {
     PyObject *name;
     if (!PyUnicode_FSConverter(path, &name))
@@ -21,12 +19,12 @@ PyObject *phx_py_history_read(const struct phx_controller *controller, PyObject 
     const char *file = PyBytes_AS_STRING(name);
     const struct phx_collection *tests = phx_controller_collection(controller);
     struct phx_err warning = {0};
-    uint32_t *cost_us = NULL, known;
-    Py_BEGIN_ALLOW_THREADS known = phx_keep_costs(file, tests, &cost_us, &warning);
+    struct phx_keep_costs costs;
+    Py_BEGIN_ALLOW_THREADS phx_keep_read(file, tests, &costs, &warning);
     Py_END_ALLOW_THREADS Py_DECREF(name);
-    free(*io_cost_us);
-    *io_cost_us = cost_us;
-    return Py_BuildValue("(kN)", (unsigned long)known, text_or_none(&warning));
+    phx_keep_costs_fini(io_costs);
+    *io_costs = costs;
+    return Py_BuildValue("(kN)", (unsigned long)costs.nknown, text_or_none(&warning));
 }
 
 PyObject *phx_py_history_write(const struct phx_controller *controller, PyObject *args)

@@ -5,11 +5,12 @@
 #include "py/engine.h"
 
 struct phx_controller;
+struct phx_keep_costs;
 
 /* read_history(path) -> (known, warning or None)
- * io_cost_us  malloc'd, [tests], or NULL: replaced by what the history tells */
+ * io_costs  replaced by what the history tells */
 PyObject *phx_py_history_read(const struct phx_controller *controller, PyObject *path,
-                              uint32_t **io_cost_us);
+                              struct phx_keep_costs *io_costs);
 
 /* write_history(path, uid, outcomes, complete, optional) -> warning or None */
 PyObject *phx_py_history_write(const struct phx_controller *controller, PyObject *args);

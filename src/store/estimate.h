@@ -1,5 +1,5 @@
-/* How long a test is expected to take: what is learned from each measurement, and what is said of
- * tests that were never measured.
+/* How long a test is expected to take: what is learned from each measurement. (Of tests that were
+ * never measured sched/costs.h makes an estimate.)
  *
  * Exponentially weighted mean and variance: the first measurements count alike (1, 1/2, 1/3), later
  * ones 3/10 each, so that a test which became slow is known to be slow after two or three runs.
@@ -10,8 +10,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-struct phx_collection;
 
 enum { PHX_ESTIMATE_PHASES = 3 }; /* setup, call, teardown: enum phx_runq_phase, less one */
 
@@ -28,10 +26,7 @@ void phx_estimate_learn(struct phx_estimate *estimate, const uint32_t us[PHX_EST
  * A database may hold anything: what is no duration counts as 0. */
 uint32_t phx_estimate_cost_us(const struct phx_estimate *estimate);
 
-/* Fills the unknown tests' costs (0): with the mean of the same test's other parameters, else of
- * the file, else of all known tests. Where nothing is known all stay 0.
- * cost_us  [tests of the collection]
- * Returns  the number of tests that were known, or -ENOMEM with nothing changed. */
-int64_t phx_estimate_fill(uint32_t *cost_us, const struct phx_collection *tests);
+/* Of these the set-up. */
+uint32_t phx_estimate_setup_us(const struct phx_estimate *estimate);
 
 #endif

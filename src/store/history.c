@@ -158,7 +158,7 @@ int phx_history_each_run(struct phx_history *history, int64_t most,
 }
 
 int64_t phx_history_costs(struct phx_history *history, const struct phx_collection *tests,
-                          uint32_t *cost_us, struct phx_err *err)
+                          uint32_t *cost_us, uint32_t *setup_us, struct phx_err *err)
 {
     sqlite3_stmt *find;
     int64_t nknown = 0;
@@ -181,6 +181,7 @@ int64_t phx_history_costs(struct phx_history *history, const struct phx_collecti
                 estimate.mean_us[i] = sqlite3_column_double(find, 1 + i);
         }
         cost_us[test] = phx_estimate_cost_us(&estimate);
+        setup_us[test] = phx_estimate_setup_us(&estimate);
         nknown += cost_us[test] != 0;
         status = done(history, find, rc, "read", err);
     }

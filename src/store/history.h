@@ -16,6 +16,8 @@
 #include "store/estimate.h"
 #include "store/outcomes.h"
 
+struct phx_collection;
+
 struct phx_history { /* opaque, but for store/ */
     sqlite3 *db;
     sqlite3_stmt *find, *put; /* owned; made when first used */
@@ -74,10 +76,11 @@ int phx_history_each_run(struct phx_history *history, int64_t most,
                          void *context, struct phx_err *err);
 
 /* What is known of every collected test, in microseconds; 0: unknown.
- * cost_us  [tests of the collection], filled; undefined on failure
- * Returns  the number of tests that are known, or a negative code. */
+ * cost_us   [tests of the collection], filled with all phases together; undefined on failure
+ * setup_us  the same, with the set-up
+ * Returns   the number of tests that are known, or a negative code. */
 int64_t phx_history_costs(struct phx_history *history, const struct phx_collection *tests,
-                          uint32_t *cost_us, struct phx_err *err);
+                          uint32_t *cost_us, uint32_t *setup_us, struct phx_err *err);
 
 struct phx_flakiness {
     uint32_t nruns;          /* runs looked at */

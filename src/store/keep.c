@@ -24,41 +24,46 @@ static int set_aside(const char *path, struct phx_err *warning)
 
 /* ---- before the plan ---- */
 
-static int64_t read_costs(const char *path, const struct phx_collection *tests, uint32_t *cost_us,
-                          struct phx_err *err)
+static int64_t read_costs(const char *path, const struct phx_collection *tests,
+                          const struct phx_keep_costs *costs, struct phx_err *err)
 {
     struct phx_history history;
     int status = phx_history_open(&history, path, PHX_DB_READ, err);
     if (status < 0)
         return status;
-    int64_t nknown = phx_history_costs(&history, tests, cost_us, err);
+    int64_t nknown = phx_history_costs(&history, tests, costs->cost_us, costs->setup_us, err);
     phx_history_close(&history);
     return nknown;
 }
 
-uint32_t phx_keep_costs(const char *path, const struct phx_collection *tests,
-                        uint32_t **out_cost_us, struct phx_err *warning)
+void phx_keep_read(const char *path, const struct phx_collection *tests, struct phx_keep_costs *out,
+                   struct phx_err *warning)
 {
     struct phx_err err = {0};
-    uint32_t count = phx_collection_count(tests);
-    *out_cost_us = NULL;
+    size_t count = phx_collection_count(tests);
+    struct phx_keep_costs costs = {.cost_us = calloc(count + 1, 2 * sizeof *costs.cost_us)};
+    *out = (struct phx_keep_costs){0};
     warning->code = 0;
-    uint32_t *cost_us = calloc(count + (size_t)1, sizeof *cost_us);
-    if (!cost_us)
-        return 0;
-    int64_t nknown = read_costs(path, tests, cost_us, &err);
-    if (nknown > 0)
-        nknown = phx_estimate_fill(cost_us, tests);
+    if (!costs.cost_us)
+        return;
+    costs.setup_us = costs.cost_us + count;
+    int64_t nknown = read_costs(path, tests, &costs, &err);
     if (nknown > 0) {
-        *out_cost_us = cost_us;
-        return (uint32_t)nknown;
+        costs.nknown = (uint32_t)nknown;
+        *out = costs;
+        return;
     }
-    free(cost_us);
+    phx_keep_costs_fini(&costs);
     if (nknown == PHX_E_DAMAGED)
         set_aside(path, warning);
     else if (nknown < 0 && nknown != -ENOENT && nknown != -ENOTDIR)
         *warning = err;
-    return 0;
+}
+
+void phx_keep_costs_fini(struct phx_keep_costs *costs)
+{
+    free(costs->cost_us);
+    *costs = (struct phx_keep_costs){0};
 }
 
 /* ---- at the end ---- */

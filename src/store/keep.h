@@ -16,13 +16,19 @@
 struct phx_controller;
 struct phx_collection;
 
-/* Reads what is known of every collected test, and fills in what is not (phx_estimate_fill).
- * A damaged history is set aside.
- * out_cost_us  [tests], malloc'd, the caller's to free; NULL when nothing is known
- * warning      code 0 when there is nothing to say
- * Returns      the number of tests that are known by themselves */
-uint32_t phx_keep_costs(const char *path, const struct phx_collection *tests,
-                        uint32_t **out_cost_us, struct phx_err *warning);
+struct phx_keep_costs { /* by test, in collection order; 0: unknown; NULL: nothing is known */
+    uint32_t *cost_us;  /* owned: all phases together */
+    uint32_t *setup_us; /* of these the set-up; in the same memory */
+    uint32_t nknown;    /* tests that are known */
+};
+
+/* Reads what is known of every collected test. A damaged history is set aside.
+ * out      filled in any case; the caller ends it with phx_keep_costs_fini
+ * warning  code 0 when there is nothing to say */
+void phx_keep_read(const char *path, const struct phx_collection *tests, struct phx_keep_costs *out,
+                   struct phx_err *warning);
+
+void phx_keep_costs_fini(struct phx_keep_costs *costs);
 
 struct phx_keep_run {
     const char *uid;      /* borrowed: testrunuid */

@@ -151,17 +151,19 @@ END_TEST
 START_TEST(costs_of_a_collection_in_one_pass)
 {
     struct phx_collection tests;
-    uint32_t cost[3] = {9, 9, 9};
+    uint32_t cost[3] = {9, 9, 9}, setup[3] = {9, 9, 9};
     start();
     run_one("b", '.', 1000);
     run_one("c", 'C', 1000);
     phx_collection_init(&tests);
     for (const char *id = "abc"; *id; id++)
         ck_assert_int_eq(phx_collection_add(&tests, id, 1, NULL, 0), 0);
-    ck_assert_int_eq(phx_history_costs(&history, &tests, cost, &err), 1);
+    ck_assert_int_eq(phx_history_costs(&history, &tests, cost, setup, &err), 1);
     ck_assert_uint_eq(cost[0], 0);
     ck_assert_uint_eq(cost[1], 1011);
     ck_assert_uint_eq(cost[2], 0);
+    ck_assert_uint_eq(setup[0], 0);
+    ck_assert_uint_eq(setup[1], 10);
     phx_collection_fini(&tests);
     finish();
 }
