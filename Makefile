@@ -8,11 +8,17 @@ SOURCES := $(shell find src python cli -name __pycache__ -prune -o -type f -prin
            meson.build meson.options pyproject.toml README.md
 export PYTHON
 
-.PHONY: demo test lint format asan storm fuzz matrix compat bench simulate wheel test-wheel clean
+.PHONY: demo demo-browser test lint format asan storm fuzz matrix compat bench simulate wheel test-wheel clean
 
 # The suites of demo/, one after the other and on four workers.
 demo: $(VENV)/installed
 	$(RUN) scripts/demo.py
+
+# Selenium with one headless Chromium and one local web application for each worker.
+demo-browser: $(VENV)/installed
+	scripts/install_packages.sh build browser
+	$(RUN) -m pip install --quiet --requirement scripts/requirements-browser.txt
+	$(RUN) scripts/demo.py browser
 
 # Everything that must pass; the last line is `N passed, N failed`.
 test: $(VENV)/installed

@@ -250,7 +250,8 @@ def run_case(name: str, modes: list[Mode]) -> Result:
         if by_xdist or mode.environment == "phalanx" or mode.name == XDIST:
             result.seen[mode.name] = run_mode(name, result.case, mode)
     for mode in modes:
-        reference = (by_xdist and mode.reference) or result.case.reference
+        same_dist = by_xdist and result.case.same_dist
+        reference = (same_dist and mode.reference) or result.case.reference
         if mode.name in result.seen:
             result.differences[mode.name] = compare(result.seen[reference], result.seen[mode.name])
     return result
@@ -273,6 +274,8 @@ def describe(expected: Any, seen: Any) -> str:
         for key in [*expected, *seen]:
             if expected.get(key) != seen.get(key):
                 return f"{key}: {expected.get(key)!r} became {seen.get(key)!r}"
+    if isinstance(expected, list) and isinstance(seen, list) and len(expected) == len(seen) > 1:
+        return next(describe(a, b) for a, b in zip(expected, seen) if a != b)
     return f"{expected!r} became {seen!r}"
 
 

@@ -3,6 +3,7 @@
 
     python scripts/demo.py             all of them, about a minute
     python scripts/demo.py sleep crash only these
+    python scripts/demo.py browser     needs Chromium and selenium: `make demo-browser` installs them
 
 Needs pytest and phalanx in the Python that runs it. Returns 1 if anything is not as it should be.
 """
@@ -80,6 +81,7 @@ class Suite:
     check: Callable[[Run | None, Run], list[Check]]
     options: list[str] = field(default_factory=list)  # of the parallel run
     sequential: bool = True
+    on_request: bool = False  # not among those that run when none is named
 
 
 @dataclass
@@ -156,6 +158,26 @@ def check_per_worker(sequential: Run | None, parallel: Run) -> list[Check]:
         ),
         Check("a temporary directory per worker", own("directory")),
         Check("each worker counted its own tests: 12 in all", counted_by_all(counters, 12)),
+        *check_faster(sequential, parallel),
+    ]
+
+
+def check_browser(sequential: Run | None, parallel: Run) -> list[Check]:
+    browsers = {worker: set(seen) for worker, seen in parallel.by_worker("browser").items()}
+    ports = {worker: set(seen) for worker, seen in parallel.by_worker("port").items()}
+    first = int(os.environ["DEMO_PORT"])
+    return [
+        *check_counts([sequential, parallel], passed=16),
+        *check_workers(parallel),
+        Check(
+            "one browser for each worker",
+            all(len(seen) == 1 for seen in browsers.values())
+            and len(set().union(*browsers.values())) == len(browsers),
+        ),
+        Check(
+            f"one port for each worker, {first + 1} to {first + WORKERS}",
+            all(seen == {str(first + 1 + int(worker[2:]))} for worker, seen in ports.items()),
+        ),
         *check_faster(sequential, parallel),
     ]
 
@@ -248,6 +270,14 @@ SUITES = [
         "other tests run.",
         check_crash,
         sequential=False,
+    ),
+    Suite(
+        "browser",
+        "a web shop, clicked through in Chromium",
+        "Each worker has one headless browser and one shop at a port of its own; sixteen tests "
+        "share them one after the other, and no browser ever sees another one's shop.",
+        check_browser,
+        on_request=True,
     ),
 ]
 
@@ -359,7 +389,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Runs the demo suites and checks what they show.")
     names = [suite.name for suite in SUITES]
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"some of: {', '.join(names)}")
-    chosen = parser.parse_args().suites or names
+    always = [suite.name for suite in SUITES if not suite.on_request]
+    chosen = parser.parse_args().suites or always
     unknown = set(chosen) - set(names)
     if unknown:
         parser.error(f"no such suite: {', '.join(sorted(unknown))}")

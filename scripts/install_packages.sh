@@ -2,7 +2,7 @@
 # Installs the system packages that something needs, where they are missing. Debian and Ubuntu;
 # elsewhere it names what to install.
 #
-#     scripts/install_packages.sh [build] [lint] [fuzz] [compat] [bare]       build when nothing is named
+#     scripts/install_packages.sh [build] [lint] [fuzz] [browser] [compat] [bare]       build when nothing is named
 set -eu
 
 has() {
@@ -34,6 +34,7 @@ for group in "${@:-build}"; do
         libsqlite3-dev libuv1-dev pkg-config python3-dev python3-venv" ;;
     lint) has clang clang-tidy cppcheck || packages="$packages clang clang-tidy cppcheck" ;;
     fuzz) can_fuzz || packages="$packages clang libclang-rt-dev" ;;
+    browser) has chromium chromedriver || packages="$packages chromium chromium-driver" ;;
     compat) has Xvfb || packages="$packages xvfb xauth"
         ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql" ;;
     bare) has debootstrap || packages="$packages debootstrap" ;;

@@ -21,6 +21,8 @@ WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 # Modules whose reading does no harm: they ask for the truth only, or use the value as a label.
 _HARMLESS_READERS = ("pytest_benchmark", "pytest_cov", "inline_snapshot")
 
+STAND_IN = "gw?"  # what these get: there is a value, and it is nobody's
+
 _STDLIB = os.path.realpath(sysconfig.get_path("stdlib")) + os.sep
 _PLUMBING = frozenset({"os", "collections.abc", "_collections_abc", __name__})
 
@@ -163,7 +165,7 @@ class _TrappedEnviron(_Environ):  # type: ignore[misc]
         if key in _varying_variables and _environ_trap is not None:
             frame = caller()
             _environ_trap.read(os.fsdecode(key), frame)
-            raise KeyError(key)
+            return STAND_IN if isinstance(key, str) else STAND_IN.encode()
         return super().__getitem__(key)
 
     def __contains__(self, key: object) -> bool:

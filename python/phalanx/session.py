@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -130,10 +130,16 @@ class DSession:
             raise session.Interrupted(session.shouldstop)
         return True
 
-    @pytest.hookimpl
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.run.internal_error:
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        self._end_engine(session)
+        yield
+        if (
+            self.run.internal_error
+        ):  # pytest-testmon makes a success of what it takes for "no tests"
             session.exitstatus = ExitCode.INTERNAL_ERROR
+
+    def _end_engine(self, session: pytest.Session) -> None:
         engine, self.run.controller = self.run.controller, None
         if engine is None:
             return

@@ -114,7 +114,7 @@ class WorkerInteractor:
 
     @pytest.hookimpl
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        self.send(_engine.MSG_DESELECTED, [item.nodeid for item in items])
+        self.send(_engine.MSG_DESELECTED, [_name_of(item) for item in items])
 
     @pytest.hookimpl
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -432,6 +432,11 @@ def _silence_terminal(config: pytest.Config) -> None:
         caller: Any = getattr(config.hook, name)
         if any(impl.plugin is reporter for impl in caller.get_hookimpls()):
             caller._remove_plugin(reporter)
+
+
+def _name_of(item: Any) -> str:
+    """pytest-testmon deselects stand-ins without a node id."""
+    return getattr(item, "nodeid", type(item).__name__)
 
 
 def _module_of(impl: Any) -> str:

@@ -36,6 +36,7 @@ class Case:
     autoload: bool = False  # every installed plugin is active
     reference: str = "sequential"
     """The run that phalanx must equal. "pytest-xdist" where the suite means nothing without workers."""
+    same_dist: bool = True  # pytest-xdist with the --dist of the run; else with load
     known: dict[str, str] = dataclasses.field(default_factory=dict)
     """Differences that are not mended, by name of what differs, with their cause."""
     programs: list[str] = dataclasses.field(default_factory=list)  # skipped unless they are in PATH

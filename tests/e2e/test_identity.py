@@ -364,3 +364,24 @@ def test_not_refused(project: Project, case: str) -> None:
     )
     run = project.run("-n2")
     assert run.code == 0 and run.counts == {"passed": 1}, str(run)
+
+
+def test_a_reader_that_asks_for_the_truth_only_gets_it(project: Project) -> None:
+    """pytest-benchmark reads the variable when it is configured, to measure nothing in workers."""
+    project.write(
+        {
+            "pytest_benchmark.py": """
+                import os
+
+                def pytest_configure(config):
+                    config.is_worker = bool(os.environ.get("PYTEST_XDIST_WORKER"))
+            """,
+            "conftest.py": "import sys; sys.path.insert(0, '.'); pytest_plugins = ['pytest_benchmark']\n",
+            "test_it.py": """
+                def test_it(request):
+                    assert request.config.is_worker
+            """,
+        }
+    )
+    run = project.run("-n2")
+    assert run.code == 0 and run.has_line("^forked after collection"), run

@@ -457,6 +457,48 @@ def test_internal_error_before_the_fork(project: Project, where: str) -> None:
     assert "RuntimeError: a hook is broken" in run.out + run.err
 
 
+def test_an_internal_error_is_no_success_whatever_a_plugin_says(project: Project) -> None:
+    """pytest-testmon turns "no tests collected" into a success when it has deselected some."""
+    project.write(SUITES["green"].files)
+    project.write(
+        {
+            "conftest.py": """
+                import os, pytest
+
+                def pytest_collection_modifyitems(session):
+                    raise RuntimeError("a hook is broken")
+
+                @pytest.hookimpl(trylast=True)
+                def pytest_sessionfinish(session, exitstatus):
+                    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+                        session.exitstatus = pytest.ExitCode.OK
+            """
+        }
+    )
+    run = project.run("-n2")
+    assert run.code == 3, str(run)
+
+
+def test_deselected_stand_ins_without_a_node_id(project: Project) -> None:
+    """pytest-testmon's."""
+    project.write(SUITES["green"].files)
+    project.write(
+        {
+            "conftest.py": """
+                class StandIn:
+                    def __init__(self, config):
+                        self.config = config
+
+                def pytest_collection_modifyitems(config, items):
+                    config.hook.pytest_deselected(items=[StandIn(config)] * len(items[1:]))
+                    del items[1:]
+            """
+        }
+    )
+    run = project.run("-n2")
+    assert run.code == 0 and run.counts["passed"] == 1 and run.counts["deselected"] > 0, str(run)
+
+
 def test_usage_error_of_a_hook(project: Project) -> None:
     project.write(SUITES["green"].files)
     project.write(

@@ -17,6 +17,7 @@ CASE = Case(
     steps=[[]],
     output=output,
     reference="pytest-xdist",
+    same_dist=False,  # with loadscope and loadfile pytest-xdist runs the test until no worker is left
     known={
         "JUnit": "the message of a crash says more: exit status, phase and last output",
     },

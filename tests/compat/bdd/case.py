@@ -1,0 +1,25 @@
+import json
+
+from case import Case
+
+
+def output(run, folder):
+    """The scenarios and steps of the cucumber report, and those on the terminal."""
+    data = json.loads((folder / "cucumber.json").read_text())
+    steps = []
+    for feature in data:
+        for scenario in feature["elements"]:
+            steps += [
+                (feature["name"], scenario["name"], step["name"], step["result"]["status"])
+                for step in scenario["steps"]
+            ]
+    return {"cucumber": sorted(steps)}
+
+
+CASE = Case(
+    plugin="pytest-bdd",
+    exercises="scenarios and outlines, steps with arguments, a step that fails, `--cucumberjson`",
+    load=["pytest-bdd"],
+    steps=[["--cucumberjson=cucumber.json"]],
+    output=output,
+)
