@@ -226,7 +226,8 @@ class Running:
         run.err = (self._home / "err").read_text(errors="replace")
         record = self._home / "record"
         if record.exists():
-            run.records = [json.loads(line) for line in record.read_text().splitlines()]
+            whole = record.read_text().rpartition("\n")[0]  # a killed run may end in half a line
+            run.records = [json.loads(line) for line in whole.splitlines()]
         assert not late, f"no end after {timeout} s; alive: {alive}\n{run}"
         assert may_leave or not left, f"still alive after the run: {left}\n{run}"
         return run

@@ -423,17 +423,18 @@ def test_thread_that_goes_on(project: Project) -> None:
 
 
 def test_thread_that_never_ends(project: Project) -> None:
-    """Waited for, 10 s at most, and then the worker is ended: no hang."""
+    """Waited for, 10 s at most, and then the worker is ended: no hang, and the thread is named (B30)."""
     project.write(
         {
             "test_a.py": """
                 import threading, time
-                def test_a(): threading.Thread(target=time.sleep, args=(300,)).start()
+                def test_a(): threading.Thread(target=time.sleep, args=(300,), name='sleeper').start()
             """
         }
     )
     run = project.run("-n1", timeout=60)
     assert run.counts == {"passed": 1} and run.code == 0, str(run)
+    assert "a test left thread 'sleeper' running" in run.err, str(run)
 
 
 def test_thread_pool_left_open(project: Project) -> None:

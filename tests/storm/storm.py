@@ -349,6 +349,9 @@ def report(
     print(f"seed {seed}: {' '.join(scenario.args)}: {faults}", flush=True)
     for sentence in wrong:
         print(f"  {sentence}")
+    if wrong and run is not None:
+        for line in run.err.splitlines()[-6:]:
+            print(f"    stderr: {line}")
     if at_length and run is not None:
         print(run)
 

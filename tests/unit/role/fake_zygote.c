@@ -211,8 +211,8 @@ static int run_test(uint32_t *io_test)
     must(more >= 0, "claim");
     do_deeds('t', test, "teardown", worker.channel);
     say(PHX_MSG_REPORT, test, PHX_PHASE_TEARDOWN);
-    must(phx_worker_end(&worker) == 0, "end");
     say(PHX_MSG_LOG_FINISH, test, 0);
+    must(phx_worker_end(&worker) == 0, "end");
     return more;
 }
 
