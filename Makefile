@@ -8,7 +8,7 @@ SOURCES := $(shell find src python cli -name __pycache__ -prune -o -type f -prin
            meson.build meson.options pyproject.toml README.md
 export PYTHON
 
-.PHONY: demo demo-browser test lint format asan storm fuzz matrix compat bench simulate wheel test-wheel clean
+.PHONY: demo demo-browser test lint format asan storm fuzz matrix compat conformance bench simulate wheel test-wheel clean
 
 # The suites of demo/, one after the other and on four workers.
 demo: $(VENV)/installed
@@ -56,6 +56,10 @@ matrix: $(VENV)/ready
 compat: $(VENV)/installed
 	scripts/install_packages.sh build compat
 	$(RUN) scripts/compat.py $(COMPAT)
+
+# pytest-xdist's own tests, unchanged, against phalanx. CONFORMANCE="acceptance_test.py --runs 20"
+conformance: $(VENV)/installed
+	$(RUN) scripts/conformance.py $(CONFORMANCE)
 
 # BENCH=arguments of the script.
 bench: $(VENV)/installed
