@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
 import uuid
+from collections import Counter
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
+from phalanx import specs
+from phalanx.specs import Spec, parse_tx_spec_config
 
-class Spec:
-    """One --tx environment (execnet's XSpec, as far as anybody reads it)."""
-
-    popen = True
-    ssh = None
-    socket = None
-    chdir = None
-    python = None
-
-    def __init__(self, text: str) -> None:
-        self._spec = text
-        self.id: str | None = None
-        self.env: dict[str, str] = {}
-
-    def __str__(self) -> str:
-        return self._spec
-
-    def __repr__(self) -> str:
-        return f"<XSpec {self._spec!r}>"
+__all__ = [
+    "Gateway",
+    "NodeManager",
+    "Spec",
+    "WorkerController",
+    "parse_tx_spec_config",
+    "worker_info",
+]
 
 
 class Gateway:
@@ -53,6 +47,18 @@ class Gateway:
         return f"<Gateway id={self.id!r}>"
 
 
+class Mailboxes(Protocol):
+    """How a scheduler in Python reaches the workers: see plugin_scheduling.py."""
+
+    def send(self, number: int, indices: Sequence[int]) -> None: ...
+
+    def send_all(self, number: int) -> None: ...
+
+    def steal(self, number: int, indices: Sequence[int]) -> None: ...
+
+    def shutdown(self, number: int) -> None: ...
+
+
 class WorkerController:
     """A node. `workeroutput` appears when its session has ended in good order, and not before."""
 
@@ -70,28 +76,68 @@ class WorkerController:
             "testrunuid": nodemanager.testrunuid,
             "mainargv": sys.argv,
         }
-        self.shutting_down = False
+        self.shutting_down = False  # it gets no more tests
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.gateway.id}>"
 
+    # ---- for schedulers in Python ----
+
+    def _mailboxes(self) -> Mailboxes:
+        mailboxes = self.nodemanager.mailboxes
+        if mailboxes is None:
+            raise RuntimeError(
+                f"{self!r} takes its tests from the run queue: only a scheduler that "
+                "pytest_xdist_make_scheduler has returned can send it any"
+            )
+        return mailboxes
+
+    def send_runtest_some(self, indices: Sequence[int]) -> None:
+        self._mailboxes().send(self.number, indices)
+
+    def send_runtest_all(self) -> None:
+        self._mailboxes().send_all(self.number)
+
+    def send_steal(self, indices: Sequence[int]) -> None:
+        """Asks for tests back; the scheduler's remove_pending_tests_from_node hears which it got."""
+        self._mailboxes().steal(self.number, indices)
+
+    def shutdown(self) -> None:
+        """It runs what it has, and ends."""
+        if not self.shutting_down:
+            self.shutting_down = True
+            if self.nodemanager.mailboxes is not None:
+                self.nodemanager.mailboxes.shutdown(self.number)
+
 
 class NodeManager:
-    def __init__(self, config: pytest.Config, specs: list[str], cwd: str) -> None:
+    def __init__(self, config: pytest.Config, texts: Sequence[str] | None = None) -> None:
         self.config = config
         self.testrunuid = config.getoption("testrunuid") or uuid.uuid4().hex
-        self.specs = [Spec(text) for text in specs]
+        if texts is None:
+            texts = parse_tx_spec_config(config)
+        self.specs = [specs.parse(text) for text in texts]
         self.roots: list[str] = []
-        self._cwd = cwd
-        for number, spec in enumerate(self.specs):
-            spec.id = f"gw{number}"
+        self.group: list[Gateway] = []
+        self.mailboxes: Mailboxes | None = None
+        self._cwd = os.getcwd()
+        taken = {spec.id for spec in self.specs}
+        free = (name for name in map("gw{}".format, itertools.count()) if name not in taken)
+        for spec in self.specs:
+            if spec.id is None:
+                spec.id = next(free)
+        twice = [name for name, n in Counter(spec.id for spec in self.specs).items() if n > 1]
+        if twice:
+            raise pytest.UsageError(f"--tx: id={twice[0]} is given to more than one worker")
 
     def setup_nodes(self) -> list[WorkerController]:
         self.config.hook.pytest_xdist_setupnodes(config=self.config, specs=self.specs)
         return [self.setup_node(spec, number) for number, spec in enumerate(self.specs)]
 
     def setup_node(self, spec: Spec, number: int) -> WorkerController:
-        gateway = Gateway(spec, f"gw{number}", self._cwd)
+        replaces = number >= len(self.specs)
+        gateway = Gateway(spec, f"gw{number}" if replaces else str(spec.id), self._cwd)
+        self.group.append(gateway)
         self.config.hook.pytest_xdist_newgateway(gateway=gateway)
         node = WorkerController(self, gateway, number)
         gateway.node = node  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
+import sys
 import warnings
 from typing import Union
 
@@ -12,7 +12,7 @@ import pytest
 
 from phalanx import _engine
 
-DIST_MODES = ["load", "loadscope", "loadfile", "loadgroup", "worksteal", "no"]
+DIST_MODES = ["load", "loadscope", "loadfile", "loadgroup", "worksteal", "each", "no"]
 
 NumProcesses = Union[int, str, None]
 
@@ -82,7 +82,8 @@ def add_options(parser: pytest.Parser) -> None:
         default="no",
         help="How tests are handed out. load, worksteal: each test to whichever worker is free. "
         "loadscope: tests of one class or module stay on one worker. loadfile: tests of one file do. "
-        "loadgroup: tests with the same xdist_group mark do. (default) no: run in this process.",
+        "loadgroup: tests with the same xdist_group mark do. "
+        "each: every worker runs every test. (default) no: run in this process.",
     )
     group.addoption(
         "--loadscope-reorder",
@@ -126,6 +127,30 @@ def add_options(parser: pytest.Parser) -> None:
         "order of collection. Workers take one test at a time, the moment they need it, all the same",
         metavar="NUM",
     )
+    group._addoption(
+        "-f",
+        "--looponfail",
+        action="store_true",
+        dest="looponfail",
+        default=False,
+        help="Of pytest-xdist; refused: phalanx does not watch files",
+    )
+    group.addoption(
+        "--px",
+        action="append",
+        dest="px",
+        default=[],
+        metavar="xspec",
+        help="Of pytest-xdist, for workers behind a proxy; refused",
+    )
+    for name in ("--rsyncdir", "--rsyncignore"):
+        group.addoption(
+            name,
+            action="append",
+            dest=name[2:],
+            default=[],
+            help="Accepted for compatibility, without effect: all workers use pytest's own directory",
+        )
     group.addoption(
         "--order",
         action="store",
@@ -172,6 +197,15 @@ def is_distributed(config: pytest.Config) -> bool:
     return config.getoption("dist") != "no" and bool(config.getoption("tx"))
 
 
+def _told_cpu_count() -> int | None:
+    """What the user makes Python itself believe: -X cpu_count=N, PYTHON_CPU_COUNT=N (heeded here by every
+    version of Python, by os.cpu_count from 3.13 on)."""
+    text = sys._xoptions.get("cpu_count")
+    if text is None and not sys.flags.ignore_environment:
+        text = os.environ.get("PYTHON_CPU_COUNT")
+    return int(text) if isinstance(text, str) and text.isdigit() and int(text) > 0 else None
+
+
 def auto_num_workers(config: pytest.Config) -> int:
     """What 'auto' and 'logical' mean where no plugin knows better."""
     text = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
@@ -183,13 +217,29 @@ def auto_num_workers(config: pytest.Config) -> int:
                 f"PYTEST_XDIST_AUTO_NUM_WORKERS is not a number: {text!r}. Ignoring it.",
                 stacklevel=2,
             )
+    told = _told_cpu_count()
+    if told is not None:
+        return told
     return _engine.cpu_count(logical=config.option.numprocesses == "logical")
+
+
+def _refuse_what_is_missing(option: argparse.Namespace) -> None:
+    if option.looponfail:
+        raise pytest.UsageError(
+            "--looponfail: phalanx does not watch files; let a file watcher run 'pytest --ff -n auto', "
+            "for example pytest-watcher (ptw) or entr"
+        )
+    if option.px:
+        raise pytest.UsageError(
+            "--px: phalanx runs workers on this machine only, and needs no proxy to reach them"
+        )
 
 
 def resolve(config: pytest.Config) -> None:
     """Turns -n, -d and --maxprocesses into --dist and --tx, in place, as plugins and conftest files
     expect to find them after pytest_cmdline_main."""
     option = config.option
+    _refuse_what_is_missing(option)
     if option.distload:
         option.dist = "load"
     use_pdb = config.getoption("usepdb", False)
@@ -212,23 +262,6 @@ def resolve(config: pytest.Config) -> None:
         raise pytest.UsageError(
             "--pdb is incompatible with distributing tests; try using -n0 or -nauto."
         )
-
-
-def expand_specs(config: pytest.Config) -> list[str]:
-    """The --tx arguments, one per worker: `3*popen` counts thrice."""
-    specs = []
-    for text in config.getoption("tx"):
-        match = re.fullmatch(r"(\d+)\*(.*)", text)
-        count, spec = (int(match[1]), match[2]) if match else (1, text)
-        if spec != "popen":
-            raise pytest.UsageError(
-                f"--tx {text}: this version of phalanx runs workers on this machine only: "
-                f"use '--tx {count}*popen' or '-n {count}'"
-            )
-        specs += [spec] * count
-    if not specs:
-        raise pytest.UsageError("MISSING test execution (tx) nodes: please specify --tx")
-    return specs
 
 
 def max_worker_restart(config: pytest.Config) -> int | None:

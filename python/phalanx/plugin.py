@@ -7,17 +7,20 @@ from collections.abc import Generator
 
 import pytest
 
-from phalanx import count, flakiness, late_options, launch, options, retries, zygote
+from phalanx import count, flakiness, late_options, launch, options, retries, stand_in, zygote
 
 MEND = "pip uninstall -y pytest-xdist && pip install --force-reinstall --no-deps phalanx"
 
 
 def _is_xdist_installed() -> bool:
     try:
-        importlib.metadata.distribution("pytest-xdist")
+        found = importlib.metadata.distribution(stand_in.NAME)
     except importlib.metadata.PackageNotFoundError:
         return False
-    return True
+    return not stand_in.is_stand_in(found)
+
+
+stand_in.install()
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)

@@ -11,6 +11,7 @@ from phalanx.terminal import TerminalDistReporter
 
 if TYPE_CHECKING:
     from phalanx.nodes import NodeManager, WorkerController
+    from phalanx.plugin_scheduling import PluginScheduling
 
 
 class Run:
@@ -22,6 +23,7 @@ class Run:
         self.nodes: list[WorkerController] = []
         self.ids: list[str] = []
         self.sched: Any = None
+        self.mail: PluginScheduling | None = None  # when `sched` is not the engine's
         self.terminal: Any = config.pluginmanager.getplugin("terminalreporter")
         self.trdist: TerminalDistReporter | None = None
         if self.terminal:

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from _pytest.config import ExitCode
 
-from phalanx import launch, options
+from phalanx import launch
 from phalanx.garbage import RareCollections, set_aside
 from phalanx.history import History
 from phalanx.interrupts import Interrupts
 from phalanx.nodes import NodeManager
+from phalanx.plugin_scheduling import POLL_S, PluginScheduling
+from phalanx.producer import Producer
 from phalanx.run import Run, some
 from phalanx.scheduling import Scheduling
 from phalanx.watchdog import Watchdog
@@ -71,9 +73,7 @@ class DSession:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.run.session = session
-        self.run.nodemanager = NodeManager(
-            self.config, options.expand_specs(self.config), os.getcwd()
-        )
+        self.run.nodemanager = NodeManager(self.config)
         self.run.nodes = self.run.nodemanager.setup_nodes()
         self.run.controller = launch.start(self.config)
         self.run.controller.setup(self._zygote_setup())
@@ -83,20 +83,20 @@ class DSession:
         return True  # the zygote collects; this process never imports a test module
 
     @pytest.hookimpl(trylast=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> Scheduling:
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> Any:
+        if self.run.dist == "each":
+            from xdist.scheduler import EachScheduling
+
+            return EachScheduling(config, log)
         return Scheduling(self.run)
 
     @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.run.sched = self.config.hook.pytest_xdist_make_scheduler(
-            config=self.config, log=_no_log
+            config=self.config, log=Producer("dsession", self.config)
         )
         if not isinstance(self.run.sched, Scheduling):
-            raise pytest.UsageError(
-                "a plugin or conftest file brings a scheduler of its own "
-                f"({type(self.run.sched).__name__}, from pytest_xdist_make_scheduler): "
-                "this version of phalanx has no support for custom schedulers"
-            )
+            self.run.mail = PluginScheduling(self.run, self.run.sched)
         self._workers.begin()
         rare_collections = RareCollections(_DEFAULT_THRESHOLDS)
         rare_collections.begin()
@@ -206,9 +206,15 @@ class DSession:
 
     def _loop_once(self, interrupts: Interrupts, watchdog: Watchdog) -> None:
         handlers = self._handlers
-        for event, number, payload in self.run.engine.poll():
+        mail = self.run.mail
+        events = self.run.engine.poll() if mail is None else self.run.engine.poll(POLL_S)
+        if mail is not None and not events:
+            mail.look_whether_stalled()
+        for event, number, payload in events:
             watchdog.busy(event, number)
             handlers[event](number, payload)
+            if mail is not None and self.run.forked:
+                mail.settle()
             if (
                 self.run.session.shouldfail or self.run.session.shouldstop
             ) and not self.run.stopping:
@@ -241,7 +247,3 @@ class DSession:
 def _describe_leftover(pid: int, command: str, ended: bool) -> str:
     what = "ended it" if ended else "left it alone, as it has left its worker's process group"
     return f"a test left process {pid} behind ({command}); {what}"
-
-
-def _no_log(*args: object, **kwargs: object) -> None:
-    """pytest_xdist_make_scheduler wants something to log with."""

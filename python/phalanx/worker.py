@@ -23,6 +23,7 @@ from phalanx import (
     garbage,
     identity,
     junit,
+    mail,
     nodes,
     resources,
     retries,
@@ -89,6 +90,7 @@ class WorkerInteractor:
         self.send = zygote.send
         self._shared = shared.SharedFixtures(config, watch)
         self._early_claims = False
+        self._by_mail = False
         self._next: Any = _UNCLAIMED
         self.item_index = -1
         config.pluginmanager.register(self, "workerinteractor")
@@ -178,6 +180,9 @@ class WorkerInteractor:
     def _become_worker(self, value: dict[str, Any], worker: _engine.Worker, *texts: int) -> None:
         self.worker = worker
         self.send = self._send_or_end
+        self._by_mail = value["by_mail"]
+        if value["nice"]:
+            os.nice(value["nice"])
         workerinput = value["workerinput"]
         self.workerid = workerinput["workerid"]
         identity.release_environ()
@@ -196,6 +201,9 @@ class WorkerInteractor:
         retries.prepare_worker(self.config)
 
     def _run_tests(self, session: pytest.Session) -> None:
+        if self._by_mail:
+            mail.run_tests(self, session)
+            return
         worker = self.worker
         assert worker is not None
         items = session.items
@@ -205,7 +213,7 @@ class WorkerInteractor:
             self.item_index = index
             item = items[index]
             self._start(worker)
-            self._title("running", item.nodeid)
+            self.title("running", item.nodeid)
             self._next = _UNCLAIMED
             if self._early_claims:
                 self._claim_next(session)
@@ -213,7 +221,7 @@ class WorkerInteractor:
             if self._next is _UNCLAIMED:  # nobody called pytest_runtest_teardown
                 self._claim_next(session)
             self._end(worker)
-            self._title("idle")
+            self.title("idle")
             index = self._next
             if session.shouldfail or session.shouldstop:
                 worker.close_queue()
@@ -233,7 +241,7 @@ class WorkerInteractor:
         try:
             return self.worker.claim()
         except _engine.StrayProcess:
-            self._end_stray()
+            self.end_stray()
 
     # A child that a test forked and that returns from it must not run on: every way into the engine ends it,
     # before teardowns run twice.
@@ -243,28 +251,28 @@ class WorkerInteractor:
         try:
             return self.worker.send(type, value)
         except _engine.StrayProcess:
-            self._end_stray()
+            self.end_stray()
 
     def _enter(self, phase: int) -> None:
         try:
             if self.worker is not None:
                 self.worker.phase(phase)
         except _engine.StrayProcess:
-            self._end_stray()
+            self.end_stray()
 
     def _start(self, worker: _engine.Worker) -> None:
         try:
             worker.start()
         except _engine.StrayProcess:
-            self._end_stray()
+            self.end_stray()
 
     def _end(self, worker: _engine.Worker) -> None:
         try:
             worker.end()
         except _engine.StrayProcess:
-            self._end_stray()
+            self.end_stray()
 
-    def _end_stray(self) -> NoReturn:
+    def end_stray(self) -> NoReturn:
         nodeid = self.session.items[self.item_index].nodeid if self.item_index >= 0 else "a hook"
         os.write(
             self._stderr,
@@ -299,7 +307,7 @@ class WorkerInteractor:
                 self.send(_engine.MSG_EARLY_CLAIMS, impl.plugin_name or module)
                 break
 
-    def _title(self, state: str, nodeid: str = "") -> None:
+    def title(self, state: str, nodeid: str = "") -> None:
         if set_title is not None:
             try:
                 set_title(f"[pytest-xdist {state}] {nodeid}".rstrip())

@@ -44,7 +44,12 @@ class WorkerEvents:
             )
         self.run.engine.fork(
             node.number,
-            {"workerinput": node.workerinput, "environment": node.gateway.spec.env},
+            {
+                "workerinput": node.workerinput,
+                "environment": node.gateway.spec.env,
+                "nice": int(node.gateway.spec.nice or 0),
+                "by_mail": self.run.mail is not None,
+            },
         )
 
     def on_worker_up(self, number: int, pid: int) -> None:
@@ -58,7 +63,11 @@ class WorkerEvents:
         self.run.config.hook.pytest_runtest_logreport(report=report)
 
     def _run_again(self, test: int, worker: Any) -> bool:
-        return not self.run.stopping and self.run.engine.add_late(test, worker)
+        if self.run.stopping:
+            return False
+        if self.run.mail is not None:
+            return self.run.mail.run_again(self.run.mail.name_of(test))
+        return self.run.engine.add_late(test, worker)
 
     def end_retries(self) -> None:
         if self.retries is not None:
@@ -77,6 +86,10 @@ class WorkerEvents:
             self.retries.hold(number, data.get("item_index", -1), report)
         else:
             self.run.config.hook.pytest_runtest_logreport(report=report)
+
+    def on_test_complete(self, number: int, data: tuple[int, float]) -> None:
+        if self.run.mail is not None:
+            self.run.mail.complete(self.run.nodes[number], *data)
 
     def on_xml_record(self, number: int, data: dict[str, Any]) -> None:
         self._xml_records.add(self.run.nodes[number], data)
@@ -115,6 +128,8 @@ class WorkerEvents:
     def on_worker_down(self, number: int, payload: dict[str, Any]) -> None:
         node = self.run.nodes[number]
         node.shutting_down = True
+        if self.run.mail is not None:
+            self.run.mail.remove(node, payload["test"])
         if payload["finished"]:
             if self.retries is not None:
                 self.retries.let_go(number)
@@ -156,8 +171,10 @@ class WorkerEvents:
         report.node = node
         report.worker_id = node.gateway.id
         report.item_index = test
+        mail = self.run.mail
+        crashitem = nodeid if mail is None else mail.name_of(test)
         self.run.config.hook.pytest_handlecrashitem(
-            crashitem=nodeid, report=report, sched=self.run.sched
+            crashitem=crashitem, report=report, sched=self.run.sched
         )
         if self.retries is not None:
             self.retries.hold(node.number, test, report)
@@ -185,6 +202,8 @@ class WorkerEvents:
         self.run.nodes.append(clone)
         self.fork(clone)
         self.run.config.hook.pytest_testnodeready(node=clone)
+        if self.run.mail is not None:
+            self.run.mail.replaced(clone)
 
     def relieve(self) -> bool:
         """All workers are gone. Are there tests to run again, and may somebody be started for them?"""

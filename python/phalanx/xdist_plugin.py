@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from typing import Union
 
 import pytest
 
-from phalanx import options
+from phalanx import options, stand_in
 
 RequestOrSession = Union[pytest.FixtureRequest, pytest.Session]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     options.add_options(parser)
+    stand_in.install()
+    stand_in.list_among_plugins(pluginmanager, sys.modules[__name__])
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

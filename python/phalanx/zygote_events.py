@@ -37,6 +37,8 @@ class ZygoteEvents:
         self._collecting = nodeid
 
     def on_items(self, number: int, items: list[Any]) -> None:
+        if self.run.mail is not None:
+            self.run.mail.add_groups(len(self.run.ids), [item[1] for item in items])
         self.run.ids += [item[0] for item in items]
 
     def on_deselected(self, number: int, ids: list[str]) -> None:
@@ -86,6 +88,8 @@ class ZygoteEvents:
             self._start_workers()
         except EngineError as error:  # too few descriptors, too little memory
             raise pytest.UsageError(f"the workers cannot be started: {error}") from None
+        if self.run.mail is not None:  # an error in there is one of the scheduler
+            self.run.mail.collected(self.run.nodes, self.run.ids)
 
     def _show_start(self) -> None:
         assert self.run.sched is not None
@@ -94,14 +98,15 @@ class ZygoteEvents:
         self.run.trdist.ensure_show_status()
         self.run.terminal.write_line("")
         if self.run.config.option.verbose > 0:
-            self.run.terminal.write_line(f"scheduling tests via {self.run.sched.name}")
+            name = getattr(self.run.sched, "name", type(self.run.sched).__name__)
+            self.run.terminal.write_line(f"scheduling tests via {name}")
         shared = f" and the shared fixtures {', '.join(self.run.shared)}" if self.run.shared else ""
         self.run.report_line(f"forked after collection{shared}")
 
     def _start_workers(self) -> None:
         self._history.read()
         self.run.engine.plan(
-            dist=self.run.dist,
+            dist=self.run.dist if self.run.mail is None else "mail",
             workers=len(self.run.nodes),
             reorder=bool(self.run.config.option.loadscopereorder),
             max_restarts=-1 if self._workers.max_restart is None else self._workers.max_restart,

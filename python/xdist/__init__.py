@@ -1,5 +1,6 @@
 """pytest-xdist's package, provided by phalanx: what plugins and conftest files import from it."""
 
+from phalanx.stand_in import INTERFACE as __version__
 from phalanx.xdist_plugin import (
     get_xdist_worker_id,
     is_xdist_controller,
@@ -7,8 +8,7 @@ from phalanx.xdist_plugin import (
     is_xdist_worker,
 )
 
-# The version of pytest-xdist whose interface this is; plugins compare it.
-__version__ = "3.8.0"
+# __version__ is the version of pytest-xdist whose interface this is; plugins compare it.
 version = __version__
 
 __all__ = [

@@ -46,6 +46,11 @@ static struct phx_controller *engine(PyObject *self)
     return NULL;
 }
 
+struct phx_controller *phx_py_controller_of(PyObject *self)
+{
+    return engine(self);
+}
+
 static PyObject *none_or_raise(PyObject *self, int status, const struct phx_err *err)
 {
     if (status < 0)
@@ -201,7 +206,9 @@ static PyObject *plan(PyObject *self, PyObject *args, PyObject *kwargs)
                                      &options.reorder, &max_restarts, &options.interleave,
                                      &options.keep_order, &options.max_chunk))
         return NULL;
-    if (phx_dist_parse(dist, &options.dist) < 0)
+    if (strcmp(dist, "mail") == 0)
+        options.dist = PHX_DIST_MAIL;
+    else if (phx_dist_parse(dist, &options.dist) < 0)
         return PyErr_Format(PyExc_ValueError, "--dist %s has no plan", dist);
     options.cost_us = cast(self)->costs.cost_us;
     options.setup_us = cast(self)->costs.setup_us;
@@ -294,6 +301,10 @@ static int has_shape(uint16_t type, PyObject *value)
     case PHX_MSG_LOG_START:
     case PHX_MSG_LOG_FINISH:
         return PyTuple_CheckExact(value);
+    case PHX_MSG_TEST_COMPLETE:
+        return PyTuple_CheckExact(value) && PyTuple_GET_SIZE(value) == 2 &&
+               PyLong_CheckExact(PyTuple_GET_ITEM(value, 0)) &&
+               PyFloat_CheckExact(PyTuple_GET_ITEM(value, 1));
     case PHX_MSG_INTERNAL_ERROR:
         return PyUnicode_CheckExact(value);
     default:
@@ -583,6 +594,14 @@ static PyMethodDef methods[] = {
      "`elsewhere` if there is one; False when no more can be handed out."},
     {"relieve", relieve, METH_NOARGS,
      "relieve() -> [number]\n\nWorkers to fork for late tests when all others are gone."},
+    {"post", phx_py_post_send, METH_VARARGS,
+     "post(number, tests)\n\nBy mail: sends tests to a worker."},
+    {"steal", phx_py_post_steal, METH_VARARGS,
+     "steal(number, tests) -> tests\n\nBy mail: takes back those that it has not looked at."},
+    {"shut", phx_py_post_shut, METH_VARARGS,
+     "shut(number)\n\nBy mail: a worker runs what it has, and ends."},
+    {"stalled", phx_py_post_stalled, METH_NOARGS,
+     "stalled() -> bool\n\nBy mail: every worker waits, and nothing is under way."},
     {"active", active, METH_NOARGS, "active() -> int\n\nWorkers asked for and not yet down."},
     {"stop", stop_method, METH_NOARGS, "stop()\n\nNobody claims any more; no replacements."},
     {"interrupt", interrupt_method, METH_NOARGS,

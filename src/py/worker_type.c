@@ -4,6 +4,8 @@
  * than the release would, and a write waits only while the controller is behind. */
 #include "py/engine.h"
 
+#include <errno.h>
+
 struct worker {
     PyObject_HEAD struct phx_worker
         *worker; /* never freed: the engine's fork handler points at it */
@@ -43,6 +45,29 @@ static PyObject *claim(PyObject *self, PyObject *unused)
     if (status == 1)
         return PyLong_FromUnsignedLong(test);
     return none_or_raise(self, status);
+}
+
+/* Waits for mail in slices, without the GIL: the host's threads go on, and signals are served. */
+static PyObject *take(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    for (;;) {
+        uint32_t test;
+        int status;
+        Py_BEGIN_ALLOW_THREADS status = phx_worker_take(engine(self), PHX_S, &test);
+        Py_END_ALLOW_THREADS if (status == 1) return PyLong_FromUnsignedLong(test);
+        if (status != -EAGAIN && status != -EINTR)
+            return none_or_raise(self, status);
+        if (PyErr_CheckSignals() < 0)
+            return NULL;
+    }
+}
+
+static PyObject *closed(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    int status = phx_worker_closed(engine(self));
+    return status < 0 ? none_or_raise(self, status) : PyBool_FromLong(status);
 }
 
 static PyObject *start(PyObject *self, PyObject *unused)
@@ -105,6 +130,9 @@ static void dealloc(PyObject *self)
 
 static PyMethodDef methods[] = {
     {"claim", claim, METH_NOARGS, "The next test's index, or None when this worker should end."},
+    {"take", take, METH_NOARGS,
+     "By mail: waits for the next test's index; None when no more will come."},
+    {"closed", closed, METH_NOARGS, "Whether nobody claims any more."},
     {"start", start, METH_NOARGS, "The claimed test starts."},
     {"phase", phase, METH_O, "It enters phase 1 (setup), 2 (call) or 3 (teardown)."},
     {"end", end, METH_NOARGS, "It has ended; its reports were sent."},

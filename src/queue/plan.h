@@ -22,11 +22,18 @@ struct phx_plan {
     uint32_t *cost_us; /* owned, [ntests]: position -> estimated microseconds, >= 1 */
     uint32_t *seam_us; /* owned, [ntests] or NULL: what a cut before this position would cost in
                           set-ups made twice */
-    struct phx_plan_span *spans; /* owned, [nspans]: together they hold every position once */
+    struct phx_plan_span *spans; /* owned, [nspans]: together they hold every position once;
+                                    all empty with by_mail */
+    int by_mail;         /* no position is in a span: mailboxes say who runs what (mailbox.h) */
     int keep_first_unit; /* each worker's first unit may not be stolen before its first claim */
 };
 
 enum { PHX_PLAN_TESTS_MAX = 16 * 1024 * 1024 };
+
+/* The plan of a run by mail: position and test are the same.
+ * out      set on success only; the caller ends it with phx_plan_fini
+ * Returns  0 or -ENOMEM. */
+int phx_plan_by_mail(struct phx_plan *out, uint32_t ntests, uint32_t nworkers);
 
 /* Frees what the plan owns and empties it; the struct itself is the caller's. */
 void phx_plan_fini(struct phx_plan *plan);

@@ -91,6 +91,13 @@ int phx_runq_claim(struct phx_runq *q, uint32_t worker, uint32_t *out_pos)
     return 1;
 }
 
+int phx_runq_take(struct phx_runq *q, uint32_t worker, uint32_t pos)
+{
+    if (!q->by_mail || pos >= q->capacity)
+        return PHX_E_CORRUPT;
+    return record_claim(q, worker, pos) < 0 ? PHX_E_CORRUPT : 0;
+}
+
 void phx_runq_start(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now)
 {
     struct phx_runq_slot *slot = runq_slot(q, worker);
@@ -138,6 +145,13 @@ void phx_runq_unclaim(struct phx_runq *q, uint32_t worker, uint32_t pos)
     _Atomic uint64_t *own = runq_word(q, worker);
     if (shared_load(&slot->claimed, memory_order_relaxed) != pos)
         return; /* not held, or started: nothing to give */
+    if (q->by_mail) {
+        /* In no word; who posted it looks at the ledger. */
+        shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_QUEUED),
+                     memory_order_release);
+        shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_release);
+        return;
+    }
     /* QUEUED before the position is back in a word, where anybody may take it. */
     shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_QUEUED), memory_order_release);
     uint64_t word = shared_load(own, memory_order_relaxed);
@@ -220,13 +234,8 @@ void phx_runq_look(const struct phx_runq *q, uint32_t worker, struct phx_runq_vi
     out->nsteals = note_load(&slot->nsteals);
 }
 
-int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us)
-{
-    return phx_runq_add_late_elsewhere(q, test, cost_us, RUNQ_NOBODY);
-}
-
-int64_t phx_runq_add_late_elsewhere(struct phx_runq *q, uint32_t test, uint32_t cost_us,
-                                    uint32_t worker)
+/* One more position for `test`, in no word yet. */
+static int64_t add_position(struct phx_runq *q, uint32_t test, uint32_t cost_us, uint32_t worker)
 {
     if (test >= q->ntests)
         return -EINVAL;
@@ -242,6 +251,28 @@ int64_t phx_runq_add_late_elsewhere(struct phx_runq *q, uint32_t test, uint32_t 
      * published like the plain stores. */
     shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_QUEUED), memory_order_relaxed);
     shared_store(&q->header->positions, pos + 1, memory_order_release);
+    return pos;
+}
+
+int64_t phx_runq_add_position(struct phx_runq *q, uint32_t test)
+{
+    return q->by_mail ? add_position(q, test, 1, RUNQ_NOBODY) : -EINVAL;
+}
+
+int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us)
+{
+    return phx_runq_add_late_elsewhere(q, test, cost_us, RUNQ_NOBODY);
+}
+
+int64_t phx_runq_add_late_elsewhere(struct phx_runq *q, uint32_t test, uint32_t cost_us,
+                                    uint32_t worker)
+{
+    if (q->by_mail)
+        return -EINVAL; /* nobody would ever take it from the late word */
+    int64_t added = add_position(q, test, cost_us, worker);
+    if (added < 0)
+        return added;
+    uint32_t pos = (uint32_t)added;
     /* The swap publishes the three plain stores above to the thief that loads the word. lo may move
      * meanwhile: thieves take from the front of the late word, so its two ends never meet in a
      * swap that succeeds by accident: both only grow. */

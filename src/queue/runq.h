@@ -49,7 +49,7 @@ struct phx_runq { /* opaque: a handle of pointers into the region; copying it is
     uint64_t *cost;
     /* Copied when the handle was made, so that a worker which overwrites the region's header leads
      * nobody out of bounds. */
-    uint32_t nworkers, ntests, capacity, keep_first_unit;
+    uint32_t nworkers, ntests, capacity, keep_first_unit, by_mail;
     phx_ns epoch;
 };
 
@@ -70,6 +70,9 @@ void phx_runq_set_epoch(struct phx_runq *q, phx_ns epoch);
 /* Makes a handle on a region that somebody else filled. Returns 0 or PHX_E_CORRUPT. */
 int phx_runq_attach(struct phx_runq *q, void *mem, size_t size, struct phx_err *err);
 
+/* Bytes that the region takes; what lies behind it in the same memory is somebody else's. */
+size_t phx_runq_bytes(const struct phx_runq *q);
+
 /* ---- what a worker calls; `worker` is its own number ---- */
 
 /* Marks the worker alive: from now on it owns its span. */
@@ -83,6 +86,10 @@ void phx_runq_join(struct phx_runq *q, uint32_t worker);
  *           PHX_E_CORRUPT the region is damaged: this worker should end as if it had crashed.
  * A worker that already holds a claim and has not started it gets the same position again. */
 int phx_runq_claim(struct phx_runq *q, uint32_t worker, uint32_t *out_pos);
+
+/* By mail: claims a position that its mailbox has handed out. Returns 0, or PHX_E_CORRUPT when it
+ * cannot be: out of range, claimed, or run before. */
+int phx_runq_take(struct phx_runq *q, uint32_t worker, uint32_t pos);
 
 /* The claimed test starts, enters a phase, has ended (call after its reports were written). Each
  * also closes the phase before it in the position's timing; a phase that is entered again (a test
@@ -156,6 +163,9 @@ int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us);
  * other worker is alive at the moment it asks. (All late tests taken: it may end before them.) */
 int64_t phx_runq_add_late_elsewhere(struct phx_runq *q, uint32_t test, uint32_t cost_us,
                                     uint32_t worker);
+
+/* By mail: one more position for `test`, in no word. Returns as phx_runq_add_late. */
+int64_t phx_runq_add_position(struct phx_runq *q, uint32_t test);
 
 /* Positions that a claim could still return to somebody (exact when no worker is running and the
  * dead are buried); so 0 once the queue is closed. */

@@ -77,8 +77,32 @@ static void give_back(struct phx_runq *q, uint32_t worker, uint32_t pos, uint64_
         ;
 }
 
+/* By mail a claim is in the slot alone. One that was taken from the box and not yet recorded is
+ * known to whoever posted it. */
+static int settle_letter(struct phx_runq *q, uint32_t worker)
+{
+    struct phx_runq_slot *slot = runq_slot(q, worker);
+    uint32_t pos = shared_load(&slot->claimed, memory_order_relaxed);
+    shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_relaxed);
+    if (pos == RUNQ_NO_POS)
+        return 0;
+    if (pos >= q->capacity)
+        return PHX_E_CORRUPT;
+    uint32_t entry = shared_load(runq_ledger(q, pos), memory_order_relaxed);
+    if (entry == runq_entry(worker, PHX_RUNQ_CLAIMED))
+        shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_QUEUED),
+                     memory_order_release);
+    else if (entry == runq_entry(worker, PHX_RUNQ_STARTED))
+        mark_crashed(q, worker, pos);
+    else if (runq_entry_state(entry) != PHX_RUNQ_QUEUED) /* it died before the ledger knew */
+        return PHX_E_CORRUPT;
+    return 0;
+}
+
 static int settle_claim(struct phx_runq *q, uint32_t worker)
 {
+    if (q->by_mail)
+        return settle_letter(q, worker);
     struct phx_runq_slot *slot = runq_slot(q, worker);
     uint32_t pos = shared_load(&slot->intent, memory_order_relaxed);
     uint32_t claimed = shared_load(&slot->claimed, memory_order_relaxed);

@@ -55,8 +55,14 @@ static void point(struct phx_runq *q, void *mem, const struct phx_runq_header *h
     q->nworkers = header->nworkers;
     q->ntests = header->ntests;
     q->capacity = header->capacity;
+    q->by_mail = header->by_mail;
     q->keep_first_unit = header->keep_first_unit;
     q->epoch = header->epoch;
+}
+
+size_t phx_runq_bytes(const struct phx_runq *q)
+{
+    return lay_out(q->nworkers, q->capacity).size;
 }
 
 size_t phx_runq_size(const struct phx_plan *plan, uint32_t nworkers, uint32_t nlate)
@@ -95,7 +101,7 @@ static int plan_valid(const struct phx_plan *plan, uint32_t nworkers, uint32_t *
         }
         held += hi - lo;
     }
-    return held == plan->ntests;
+    return held == (plan->by_mail ? 0 : plan->ntests);
 }
 
 static void fill(struct phx_runq *q, const struct phx_plan *plan)
@@ -134,6 +140,7 @@ int phx_runq_init(struct phx_runq *q, void *mem, size_t size, const struct phx_p
     header->nworkers = nworkers;
     header->ntests = plan->ntests;
     header->capacity = plan->ntests + nlate;
+    header->by_mail = plan->by_mail != 0;
     header->keep_first_unit = plan->keep_first_unit != 0;
     header->size = phx_runq_size(plan, nworkers, nlate);
     point(&made, mem, header);

@@ -92,6 +92,7 @@ struct phx_runq_header {
     uint32_t ntests;
     uint32_t capacity;
     uint32_t keep_first_unit;
+    uint32_t by_mail;
     int64_t epoch; /* phx_ns that `started` of the times counts from */
     /* 0 or 1. Written once by anyone, read by every claim: hence a line that nobody else writes. */
     _Alignas(RUNQ_LINE) _Atomic uint32_t closed;

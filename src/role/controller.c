@@ -170,7 +170,13 @@ int phx_controller_setup(struct phx_controller *c, const void *value, size_t siz
 
 static int make_queue(struct phx_controller *c, const struct phx_plan *plan, struct phx_err *err)
 {
-    size_t size = phx_runq_size(plan, c->members_max, LATE_TESTS_MAX);
+    uint32_t nlate = LATE_TESTS_MAX;
+    if (plan->by_mail)
+        nlate = phx_post_spare_positions(plan->ntests, plan->nspans);
+    size_t size = phx_runq_size(plan, c->members_max, nlate);
+    size_t boxes_at = size;
+    if (plan->by_mail)
+        size += phx_mailbox_size(c->members_max);
     int fd = phx_shm_create("phalanx-run-queue", size, err);
     if (fd < 0)
         return fd;
@@ -178,9 +184,11 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
     size_t mapped;
     int status = phx_shm_map(fd, 1, &mem, &mapped, err);
     if (status == 0)
-        status = phx_heard_init(&c->heard, plan->ntests + LATE_TESTS_MAX);
+        status = phx_heard_init(&c->heard, plan->ntests + nlate);
     if (status == 0)
-        status = phx_runq_init(&c->queue, mem, mapped, plan, c->members_max, LATE_TESTS_MAX);
+        status = phx_runq_init(&c->queue, mem, mapped, plan, c->members_max, nlate);
+    if (status == 0 && plan->by_mail)
+        status = phx_post_new(&c->post, &c->queue, (char *)mem + boxes_at);
     if (status < 0) {
         phx_heard_fini(&c->heard);
         phx_shm_unmap(mem, mem ? mapped : 0);
@@ -428,6 +436,8 @@ void phx_controller_stop(struct phx_controller *c)
     c->stopping = 1;
     if (c->queue_mem)
         phx_runq_close(&c->queue);
+    if (c->post)
+        phx_post_wake_all(c->post);
 }
 
 /* A signal that comes between an interpreter's last look at its flags and a system call waits until
@@ -560,6 +570,7 @@ static void free_everything(struct phx_controller *c)
         phx_controller_drop_request(c, c->requests->number);
     phx_collection_fini(&c->collection);
     phx_heard_fini(&c->heard);
+    phx_post_free(c->post);
     phx_shm_unmap(c->queue_mem, c->queue_size);
     phx_fd_close(&c->queue_fd);
     phx_buf_fini(&c->spawn);
@@ -601,6 +612,25 @@ void phx_controller_close(struct phx_controller *c)
     }
     uv_loop_close(&c->loop);
     free_everything(c);
+}
+
+struct phx_post *phx_controller_post(struct phx_controller *c)
+{
+    return c->post;
+}
+
+int phx_controller_stalled(const struct phx_controller *c)
+{
+    int waiting = 0;
+    for (uint32_t i = 0; c->post && i < c->members_max; i++) {
+        const struct phx_member *member = c->members[i];
+        if (!member || member->state == PHX_MEMBER_DOWN)
+            continue;
+        if (member->state != PHX_MEMBER_UP || !phx_post_waits(c->post, i))
+            return 0;
+        waiting = 1;
+    }
+    return waiting;
 }
 
 /* ---- figures ---- */

@@ -23,6 +23,7 @@
 #include "sched/planner.h"
 
 struct phx_controller;
+struct phx_post;
 
 enum phx_event_kind {
     PHX_EVENT_MESSAGE =
@@ -110,6 +111,13 @@ int phx_controller_add_late(struct phx_controller *controller, uint32_t test, in
  * numbers from *out_first on, as for a replacement. 0 when none is needed, or none may be: the run
  * stops, a dead worker was not replaced, a worker could not be made. Not counted as restarts. */
 uint32_t phx_controller_relieve(struct phx_controller *controller, uint32_t *out_first);
+
+/* The mailboxes of a run whose plan was made by_mail, else NULL. Borrowed; see role/post.h. */
+struct phx_post *phx_controller_post(struct phx_controller *controller);
+
+/* Whether every worker there is waits for mail, and none is under way: with no event left to hand
+ * out, a scheduler that sends nothing now never will. */
+int phx_controller_stalled(const struct phx_controller *controller);
 
 /* Nobody claims any more. With SIGINT to every worker's group, or during collection to the
  * zygote's. */

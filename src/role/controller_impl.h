@@ -8,6 +8,7 @@
 
 #include "role/controller.h"
 #include "role/heard.h"
+#include "role/post.h"
 
 enum phx_zygote_state {
     PHX_ZYGOTE_STARTING,  /* the guard was asked to start it */
@@ -59,6 +60,7 @@ struct phx_controller {
 
     struct phx_collection collection; /* the run's */
     struct phx_runq queue;
+    struct phx_post *post; /* owned; NULL unless the run is by mail */
     void *queue_mem;
     size_t queue_size;
     int queue_fd;

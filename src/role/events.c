@@ -143,6 +143,7 @@ static int worker_may_say(uint16_t type)
     case PHX_MSG_FINISHED:
     case PHX_MSG_STOPPED:
     case PHX_MSG_XML_RECORD:
+    case PHX_MSG_TEST_COMPLETE:
         return 1;
     default:
         return 0;
@@ -336,6 +337,8 @@ static int fork_failed(struct phx_controller *c, uint32_t number, struct phx_eve
     c->is_short = 1;
     struct phx_runq_view view;
     phx_runq_bury(&c->queue, number, &view);
+    if (c->post)
+        phx_post_bury(c->post, number);
     *out = (struct phx_event){
         .kind = PHX_EVENT_FORK_FAILED, .number = (int32_t)number, .text = c->text};
     return 1;
@@ -584,6 +587,8 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
 {
     struct phx_runq_view view;
     int corrupt = phx_runq_bury(&c->queue, member->number, &view);
+    if (c->post)
+        phx_post_bury(c->post, member->number);
     int64_t replacement = PHX_RUNQ_NONE;
     c->nactive--;
     c->ended_at = phx_clock_now();
@@ -635,6 +640,8 @@ static int member_says(struct phx_member *member, const struct phx_message *msg,
         return 0;
     if (msg->type == PHX_MSG_STOPPED)
         member->stopped = 1;
+    if (msg->type == PHX_MSG_TEST_COMPLETE && member->controller->post)
+        phx_post_refill(member->controller->post, member->number);
     if (msg->type == PHX_MSG_FINISHED) {
         member->finished = 1;
         member->quiet_at = phx_clock_now();

@@ -3,7 +3,7 @@
 
 int phx_controller_add_late(struct phx_controller *c, uint32_t test, int64_t elsewhere)
 {
-    if (!c->queue_mem)
+    if (!c->queue_mem || c->post)
         return PHX_E_STATE;
     int64_t position = elsewhere < 0 || elsewhere >= c->members_max
                            ? phx_runq_add_late(&c->queue, test, 1)

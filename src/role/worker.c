@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "os/bell.h"
 #include "os/shm.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
@@ -75,6 +76,9 @@ int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int 
     if (status < 0)
         return status;
     status = phx_runq_attach(&queue, mem, size, err);
+    if (status == 0 && queue.by_mail &&
+        size < phx_runq_bytes(&queue) + phx_mailbox_size(queue.nworkers))
+        status = phx_err_set(err, PHX_E_CORRUPT, "%zu bytes have no room for mailboxes", size);
     if (status == 0 && number >= queue.nworkers)
         status = phx_err_set(err, -EINVAL, "the run queue has no slot for worker gw%u", number);
     if (status == 0)
@@ -92,6 +96,8 @@ int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int 
                                   .claimed = PHX_RUNQ_NONE,
                                   .running = PHX_RUNQ_NONE};
     armed_worker = worker;
+    if (queue.by_mail)
+        phx_mailbox_attach(&worker->boxes, (char *)mem + phx_runq_bytes(&queue), queue.nworkers);
     phx_runq_join(&worker->queue, number);
     phx_log(PHX_LOG_INFO, "event=join");
     return 0;
@@ -125,10 +131,69 @@ int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test)
     return 1;
 }
 
+/* Sleeps until the bell rings. What is to be looked at is in the box, not in how this ends. */
+static int wait_for_mail(struct phx_worker *worker, uint32_t seen, phx_ns timeout)
+{
+    phx_mailbox_set_waiting(&worker->boxes, worker->number, 1);
+    int status = phx_bell_wait(phx_mailbox_bell(&worker->boxes, worker->number), seen, timeout);
+    phx_mailbox_set_waiting(&worker->boxes, worker->number, 0);
+    return status == -EINTR ? -EINTR : -EAGAIN;
+}
+
+int phx_worker_take(struct phx_worker *worker, phx_ns timeout, uint32_t *out_test)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    if (!worker->queue.by_mail || worker->ntaken == 2)
+        return PHX_E_STATE;
+    uint32_t position;
+    /* Acquire pairs with the ring of a posting: an unchanged bell means that take saw all there is.
+     */
+    uint32_t seen = atomic_load_explicit(phx_mailbox_bell(&worker->boxes, worker->number),
+                                         memory_order_acquire);
+    if (phx_runq_closed(&worker->queue))
+        return 0;
+    int got = phx_mailbox_take(&worker->boxes, worker->number, &position);
+    if (got < 0)
+        return 0;
+    if (got == 0)
+        return wait_for_mail(worker, seen, timeout);
+    uint32_t test = phx_runq_test(&worker->queue, position);
+    if (test >= worker->queue.ntests)
+        return PHX_E_CORRUPT;
+    worker->taken[worker->ntaken++] = position;
+    *out_test = test;
+    return 1;
+}
+
+int phx_worker_closed(const struct phx_worker *worker)
+{
+    return worker->armed ? phx_runq_closed(&worker->queue) : PHX_E_STRAY;
+}
+
+/* The test that was taken first becomes the claimed one. */
+static int claim_taken(struct phx_worker *worker)
+{
+    if (worker->ntaken == 0)
+        return PHX_E_STATE;
+    uint32_t position = worker->taken[0];
+    worker->taken[0] = worker->taken[1];
+    worker->ntaken--;
+    int status = phx_runq_take(&worker->queue, worker->number, position);
+    if (status == 0)
+        worker->claimed = position;
+    return status;
+}
+
 int phx_worker_start(struct phx_worker *worker)
 {
     if (!worker->armed)
         return PHX_E_STRAY;
+    if (worker->queue.by_mail && worker->running == PHX_RUNQ_NONE) {
+        int status = claim_taken(worker);
+        if (status < 0)
+            return status;
+    }
     if (worker->claimed == PHX_RUNQ_NONE || worker->running != PHX_RUNQ_NONE)
         return PHX_E_STATE;
     phx_runq_start(&worker->queue, worker->number, (uint32_t)worker->claimed, phx_clock_now());
@@ -181,5 +246,9 @@ int phx_worker_close_queue(struct phx_worker *worker)
     if (!worker->armed)
         return PHX_E_STRAY;
     phx_runq_close(&worker->queue);
+    for (uint32_t i = 0; worker->queue.by_mail && i < worker->queue.nworkers; i++) {
+        phx_mailbox_ring(&worker->boxes, i);
+        phx_bell_wake(phx_mailbox_bell(&worker->boxes, i));
+    }
     return 0;
 }

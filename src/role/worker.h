@@ -9,7 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/err.h"
+#include "queue/mailbox.h"
 #include "queue/runq.h"
 
 struct phx_worker {
@@ -21,6 +23,9 @@ struct phx_worker {
     size_t mem_size;
     int64_t claimed; /* position claimed and not started, or PHX_RUNQ_NONE */
     int64_t running; /* position started and not ended, or PHX_RUNQ_NONE */
+    /* By mail: positions taken from the box, the next to start first. */
+    struct phx_mailboxes boxes;
+    uint32_t taken[2], ntaken;
 };
 
 /* Makes this process worker `number`: maps the run queue (`queue_fd` stays the caller's), says
@@ -35,8 +40,19 @@ int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int 
  * left, PHX_E_STRAY, PHX_E_STATE. */
 int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test);
 
-/* The claimed test starts. / enters a phase. / has ended, its reports being written: the controller
- * is told, then the ledger. phx_worker_end also returns what phx_worker_send does. */
+/* By mail: takes the next test that a scheduler has sent, waiting for it up to `timeout`. A worker
+ * holds two at most: the one that it starts next, and the one after, which it must know before.
+ * Returns 1 and the test's index, 0 when no more will come or the queue is closed, -EAGAIN when
+ * none has come yet, -EINTR when a signal came, PHX_E_STRAY, PHX_E_STATE, PHX_E_CORRUPT. May block.
+ */
+int phx_worker_take(struct phx_worker *worker, phx_ns timeout, uint32_t *out_test);
+
+/* Whether nobody claims any more. Returns 1, 0 or PHX_E_STRAY. */
+int phx_worker_closed(const struct phx_worker *worker);
+
+/* The claimed test (by mail: the one taken first) starts. / enters a phase. / has ended, its
+ * reports being written: the controller is told, then the ledger. phx_worker_end also returns what
+ * phx_worker_send does. */
 int phx_worker_start(struct phx_worker *worker);
 int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase);
 int phx_worker_end(struct phx_worker *worker);

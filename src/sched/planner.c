@@ -163,6 +163,8 @@ int phx_planner_make(struct phx_plan *out, const struct phx_collection *tests,
 {
     if (options->nworkers == 0)
         return -EINVAL;
+    if (options->dist == PHX_DIST_MAIL)
+        return phx_plan_by_mail(out, phx_collection_count(tests), options->nworkers);
     struct phx_plan plan = {.ntests = phx_collection_count(tests),
                             .nspans = options->nworkers,
                             .keep_first_unit = phx_dist_keeps_scopes(options->dist)};

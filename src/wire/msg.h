@@ -51,7 +51,8 @@ enum { PHX_PROTOCOL_VERSION = 2 };
     X(DESELECTED, 39)   /* zygote -> controller    value: node ids left out by -k, -m and the like \
                          */                                                                        \
     X(XML_RECORD, 40) /* worker -> controller    value: what a test writes into the JUnit file */  \
-    X(SHARED, 42)     /* zygote -> controller    value: fixtures set up once for all workers */
+    X(SHARED, 42)     /* zygote -> controller    value: fixtures set up once for all workers */    \
+    X(TEST_COMPLETE, 60) /* worker -> controller     value: test, seconds; by mail only */
 
 enum phx_message_type {
 #define X(name, number) PHX_MSG_##name = (number),

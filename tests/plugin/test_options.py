@@ -131,36 +131,6 @@ def test_reorder(args: list[str], reorder: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "count"),
-    [
-        (["--tx=popen"], 1),
-        (["--tx=3*popen"], 3),
-        (["--tx=2*popen", "--tx=popen", "--tx=1*popen"], 4),
-        (["--tx=12*popen"], 12),
-    ],
-)
-def test_specs(args: list[str], count: int) -> None:
-    config: Any = Config(*args)
-    assert options.expand_specs(config) == ["popen"] * count
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["ssh=host", "2*ssh=host//python=python3", "popen//python=python3.9", "socket=:8888", "*popen"],
-)
-def test_specs_of_other_machines_are_refused(text: str) -> None:
-    config: Any = Config(f"--tx={text}")
-    with pytest.raises(pytest.UsageError, match="on this machine only"):
-        options.expand_specs(config)
-
-
-def test_specs_missing() -> None:
-    config: Any = Config("-d")
-    with pytest.raises(pytest.UsageError, match="--tx"):
-        options.expand_specs(config)
-
-
-@pytest.mark.parametrize(
     ("args", "restarts"),
     [
         ([], None),
@@ -190,6 +160,18 @@ def test_auto_from_a_broken_environment(monkeypatch: pytest.MonkeyPatch, word: s
     assert count == _engine.cpu_count(logical=word == "logical")
 
 
+def test_auto_as_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    config: Any = Config("-nauto")
+    monkeypatch.setenv("PYTHON_CPU_COUNT", "11")
+    assert options.auto_num_workers(config) == 11
+    monkeypatch.setitem(sys._xoptions, "cpu_count", "12")
+    assert options.auto_num_workers(config) == 12
+    monkeypatch.setitem(sys._xoptions, "cpu_count", "default")
+    assert options.auto_num_workers(config) == _engine.cpu_count()
+    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "13")
+    assert options.auto_num_workers(config) == 13
+
+
 def count_in_child(affinity: set[int]) -> list[int]:
     code = (
         f"import os; os.sched_setaffinity(0, {affinity!r}); from phalanx import _engine; "
@@ -215,6 +197,10 @@ def test_cpu_count_keeps_to_the_affinity() -> None:
         (["-d"], "specify --tx"),
         (["-n2", "--max-worker-restart=x"], "takes a number, not 'x'"),
         (["--tx=ssh=host", "-d"], "on this machine only"),
+        (["--tx=popen//via=proxy", "-d"], "on this machine only"),
+        (["-f"], "--looponfail: phalanx does not watch files"),
+        (["--px=popen//id=proxy", "-n2"], "--px: phalanx runs workers on this machine only"),
+        (["--tx=2*popen//id=a", "-d"], "id=a is given to more than one worker"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -117,6 +117,7 @@ static int model_together(const struct suite *s, uint32_t a, uint32_t b)
         return group_a && group_b && strcmp(group_a, group_b) == 0;
     case PHX_DIST_LOAD:
     case PHX_DIST_WORKSTEAL:
+    case PHX_DIST_MAIL:
         break;
     }
     return 0;

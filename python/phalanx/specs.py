@@ -1,0 +1,90 @@
+"""--tx: where and how a worker runs. `4*popen//python=python3.12//env:DB=test`: four on this machine."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+# What a specification may say of a worker on another machine, or of one that others reach it through.
+REMOTE = ("ssh", "socket", "via", "vagrant_ssh")
+
+
+class Spec:
+    """One environment, as plugins know it from pytest-xdist: an attribute for each setting, None for one
+    that it does not have, and `env`, its own variables, which pytest_xdist_setupnodes may change."""
+
+    def __init__(self, text: str) -> None:
+        self._spec = text
+        self.id: str | None = None
+        self.env: dict[str, str] = {}
+        for part in text.split("//"):
+            name, equals, value = part.partition("=")
+            if not name or name.startswith("_"):
+                raise ValueError(f"{part!r} is no setting: name=value or a name")
+            if name.startswith("env:"):
+                settings: dict[str, Any] = self.env
+                name = name[len("env:") :]
+            else:
+                settings = self.__dict__
+            if settings.get(name) is not None:
+                raise ValueError(f"{name} is set twice")
+            settings[name] = value if equals else True
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
+
+    def __str__(self) -> str:
+        return self._spec
+
+    def __repr__(self) -> str:
+        return f"<XSpec {self._spec!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self._spec == getattr(other, "_spec", None)
+
+    def __hash__(self) -> int:
+        return hash(self._spec)
+
+
+def parse_tx_spec_config(config: pytest.Config) -> list[str]:
+    """The --tx arguments, one text per worker: `3*popen` counts thrice."""
+    texts = []
+    for text in config.getoption("tx"):
+        match = re.fullmatch(r"(\d+)\*(.*)", text)
+        count, spec = (int(match[1]), match[2]) if match else (1, text)
+        texts += [spec] * count
+    if not texts:
+        raise pytest.UsageError("MISSING test execution (tx) nodes: please specify --tx")
+    return texts
+
+
+def parse(text: str) -> Spec:
+    """A specification that this version can run; a usage error says what it cannot, and why."""
+    try:
+        spec = Spec(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"--tx {text}: {error}") from None
+    for name in REMOTE:
+        if getattr(spec, name) is not None:
+            raise pytest.UsageError(
+                f"--tx {text}: {name}= is for workers on another machine, and this version of phalanx "
+                "runs workers on this machine only: use popen, or run pytest there"
+            )
+    if not spec.popen:
+        raise pytest.UsageError(
+            f"--tx {text}: a specification begins with 'popen', a worker on this machine: "
+            "'--tx 4*popen' is what '-n 4' means"
+        )
+    for name in ("python", "chdir"):
+        if getattr(spec, name) is not None:
+            raise pytest.UsageError(
+                f"--tx {text}: {name}= is not supported yet: all workers of this version run in the "
+                "interpreter and the directory of pytest itself"
+            )
+    if spec.nice is not None and not re.fullmatch(r"-?\d+", str(spec.nice)):
+        raise pytest.UsageError(f"--tx {text}: nice= takes a number, not {spec.nice!r}")
+    return spec

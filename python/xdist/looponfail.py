@@ -1,0 +1,3 @@
+"""The name of pytest-xdist's plugin for --looponfail, so that `-p xdist.looponfail` and
+`-p no:xdist.looponfail` in an ini file mean what they did. phalanx has no --looponfail, and says so when it
+is asked for."""
