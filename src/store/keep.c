@@ -75,7 +75,9 @@ static int result_at(const struct phx_controller *controller, uint32_t position,
     int64_t test = phx_controller_test(controller, position);
     if (test == PHX_RUNQ_NONE)
         return 0;
-    char outcome = (size_t)test < run->noutcomes ? run->outcomes[test] : '\0';
+    char outcome = 0; /* none */
+    if ((size_t)test < run->noutcomes)
+        outcome = run->outcomes[test];
     enum phx_runq_state state = phx_controller_state(controller, position);
     /* In the ledger a test that was interrupted looks like one that crashed; of the latter there is
      * a report. */
