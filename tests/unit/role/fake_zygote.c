@@ -198,8 +198,8 @@ static void say(uint16_t type, uint32_t test, uint32_t phase)
 static int run_test(uint32_t *io_test)
 {
     uint32_t test = *io_test;
-    say(PHX_MSG_LOG_START, test, 0);
     must(phx_worker_start(&worker) == 0, "start");
+    say(PHX_MSG_LOG_START, test, 0);
     must(phx_worker_phase(&worker, PHX_PHASE_SETUP) == 0, "phase");
     do_deeds('t', test, "setup", worker.channel);
     say(PHX_MSG_REPORT, test, PHX_PHASE_SETUP);
