@@ -11,7 +11,7 @@
 #include "os/shm.h"
 #include "role/worker.h"
 
-/* Two workers in this process, each with its end of a channel that nobody reads. One may be armed
+/* Workers in this process, each with its end of one channel. One may be armed
  * at a time: the fork handler knows one. */
 enum { NTESTS = 3000 };
 
@@ -68,6 +68,9 @@ static void runs(uint32_t worker)
 {
     ck_assert_int_eq(phx_worker_start(&workers[worker]), 0);
     ck_assert_int_eq(phx_worker_end(&workers[worker]), 0);
+    char told[4096]; /* it tells what has ended: nobody listens here, and a channel can be full */
+    while (recv(channel, told, sizeof told, MSG_DONTWAIT) > 0) {
+    }
     phx_post_refill(post, worker);
 }
 
@@ -216,7 +219,7 @@ START_TEST(nonsense_is_refused_with_a_sentence)
     uint32_t tests[] = {1, NTESTS};
     start(1);
     ck_assert_int_eq(phx_post_send(post, 0, tests, 2, &err), -EINVAL);
-    ck_assert_str_eq(err.text, "there is no test 3000, only 3000 were collected");
+    ck_assert_ptr_nonnull(strstr(err.text, "there is no test 3000, only 3000 were collected"));
     takes(0, 1); /* what came before it was sent */
     phx_post_shut(post, 0);
     ck_assert_int_eq(phx_post_send(post, 0, tests, 1, &err), -ESRCH);
