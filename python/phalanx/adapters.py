@@ -8,6 +8,7 @@ known by the name it registers, and leaves a version alone whose shape it does n
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from typing import Any
 
@@ -61,6 +62,19 @@ def _name_allure_thread(config: pytest.Config) -> None:
         listener._thread = utils.thread_tag()  # type: ignore[union-attr]
 
 
+# ---- filelock (no plugin): a lock made when a module is imported refuses to work in a forked process ----
+
+
+def _adopt_file_locks() -> None:
+    """From version 4 on each lock remembers the process that made it. A worker of pytest-xdist imports the
+    module itself, and so makes its own; here the inherited ones become the worker's."""
+    api = sys.modules.get("filelock._api")
+    zygote = os.getppid()
+    for lock in list(getattr(api, "_LIVE_LOCKS", {}).values()):
+        if getattr(lock, "_creator_pid", None) == zygote:
+            lock._creator_pid = os.getpid()
+
+
 # ---- for the zygote and the worker ----
 
 
@@ -75,3 +89,4 @@ def repair(config: pytest.Config) -> None:
     _reconnect_rerunfailures(config)
     _name_coverage(config)
     _name_allure_thread(config)
+    _adopt_file_locks()
