@@ -376,6 +376,10 @@ static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
     }
     phx_controller_drop_request(c, forked_msg.number);
     phx_controller_send_requests(c);
+    /* One that was being forked while the run was suspended may have been stopped with the zygote's
+     * group, which it has left since: nobody else would continue it. */
+    if (c->suspended_at)
+        phx_watch_signal(&member->watch, SIGCONT, 1);
     /* A failure of either is a death, which is seen where deaths are. */
     send_number(&c->guard, PHX_MSG_GROUP, forked_msg.pid);
     send_number(&member->channel, PHX_MSG_GO, forked_msg.number);

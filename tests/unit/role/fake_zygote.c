@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -318,8 +319,13 @@ static int fork_worker(uint32_t number)
     if (phx_zygote_prepare(&zygote, number, &err) < 0)
         return phx_zygote_report_failure(&zygote, number, err.text);
     pid_t pid = fork();
+    if (pid == 0 && asked('w', number, "born", "stop"))
+        raise(SIGSTOP);
     if (pid == 0)
         be_worker(number);
+    siginfo_t info;
+    if (pid > 0 && asked('w', number, "born", "stop"))
+        must(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT) == 0, "a stopped worker");
     int status = phx_zygote_settle(&zygote, pid < 0 ? -errno : pid);
     do_deeds('z', generation, "forked", zygote.channel);
     return status;

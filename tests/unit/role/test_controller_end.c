@@ -76,6 +76,20 @@ START_TEST(after_a_stop_nobody_is_replaced)
 }
 END_TEST
 
+/* As if it had been forked at the moment of a suspension, in the zygote's group, and moved to its
+ * own before the run was continued. */
+START_TEST(a_worker_that_was_stopped_while_it_was_forked_goes_on)
+{
+    static struct run run = {.ntests = 10, .nworkers = 2, .script = "w=0:born:stop"};
+    run_open(&run);
+    phx_controller_suspend(run.c);
+    phx_controller_resume(run.c);
+    run_until(&run, run_is_over);
+    run_check_account(&run, 10, 0, 0);
+    run_close(&run);
+}
+END_TEST
+
 START_TEST(an_interrupt_reaches_every_worker)
 {
     static struct run run;
@@ -372,6 +386,7 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, after_a_stop_what_runs_ends_and_nothing_starts);
     tcase_add_test(tests, after_a_stop_nobody_is_replaced);
+    tcase_add_test(tests, a_worker_that_was_stopped_while_it_was_forked_goes_on);
     tcase_add_test(tests, an_interrupt_reaches_every_worker);
     tcase_add_test(tests, an_interrupt_reaches_a_zygote_that_collects);
     tcase_add_test(tests, a_kill_ends_everybody);
