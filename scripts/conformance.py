@@ -9,7 +9,8 @@
 Called by `make conformance`. The tests come from the source archive of pytest-xdist's newest release,
 downloaded by pip and never committed; environment and archive live in build-conformance/. A test that
 asserts what phalanx does otherwise on purpose is in tests/conformance/differences.txt with the reason:
-it must be there and fail. Closes with `N passed, N failed`; returns 1 if a test fails that is not in
+it must be there and fail (with a question mark before it: it may). test_workermanage.py and
+test_looponfail.py are left out: they drive execnet's gateways, rsync and a watcher of files from within. Closes with `N passed, N failed`; returns 1 if a test fails that is not in
 the list, or if one that is listed passes or is gone.
 """
 
@@ -23,6 +24,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -30,6 +32,13 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build-conformance"
 DIFFERENCES = ROOT / "tests" / "conformance" / "differences.txt"
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+FILES = (
+    "acceptance_test.py",
+    "test_dsession.py",
+    "test_newhooks.py",
+    "test_plugin.py",
+    "test_remote.py",
+)
 TIMEOUT_S = 1800
 
 
@@ -105,9 +114,11 @@ def read_differences() -> dict[str, str]:
             is_reason = True
         elif text:
             is_reason = False
+            racy = text.startswith("? ")
+            text = text.removeprefix("? ")
             if text in found or not reason:
                 sys.exit(f"{DIFFERENCES}: {text}: listed twice, or without a reason")
-            found[text] = " ".join(reason)
+            found[text] = ("?" if racy else "") + " ".join(reason)
     return found
 
 
@@ -117,8 +128,10 @@ def run(python: Path, tests: Path, arguments: list[str]) -> dict[str, str]:
     results.unlink(missing_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     options = ["-p", "no:cacheprovider", "-q", f"--junitxml={results}", "-o", "junit_family=xunit1"]
-    # Not among the numbered directories of all other runs on this machine, which remove each other's.
-    options.append(f"--basetemp={BUILD / 'tmp'}")
+    # Not among the numbered directories of all other runs on this machine, which remove each other's; and
+    # not in this tree, whose pytest.ini would be theirs.
+    home = tempfile.TemporaryDirectory(prefix="phalanx-conformance-")
+    options.append(f"--basetemp={Path(home.name) / 'base'}")
     try:
         subprocess.run(
             [str(python), "-m", "pytest", *options, *arguments],
@@ -132,6 +145,8 @@ def run(python: Path, tests: Path, arguments: list[str]) -> dict[str, str]:
         )
     except subprocess.TimeoutExpired:
         sys.exit(f"conformance: no end after {TIMEOUT_S} s")
+    finally:
+        home.cleanup()
     if not results.exists():
         sys.exit("conformance: pytest did not come to its end")
     outcomes: dict[str, str] = {}
@@ -161,7 +176,7 @@ def judge(outcomes: dict[str, str], differences: dict[str, str], is_whole: bool)
     for test, word in outcomes.items():
         if test in differences:
             listed += 1
-            if word == "passed":
+            if word == "passed" and not differences[test].startswith("?"):
                 print(f"listed as a difference, but passes: {test}")
                 failed += 1
                 passed -= 1
@@ -196,12 +211,12 @@ def main() -> int:
         if not options.no_install:
             install_phalanx(python)
     differences = {} if options.reference else read_differences()
-    arguments = [*options.tests, *(["-k", options.keyword] if options.keyword else [])]
+    arguments = [*(options.tests or FILES), *(["-k", options.keyword] if options.keyword else [])]
     print((tests / "version").read_text().strip(), flush=True)
     passed = failed = 0
     for _ in range(options.runs):
         outcomes = run(python, tests, arguments)
-        result = judge(outcomes, differences, is_whole=not arguments)
+        result = judge(outcomes, differences, is_whole=not options.tests and not options.keyword)
         passed += result[0]
         failed += result[1]
     print(f"{passed} passed, {failed} failed", flush=True)
