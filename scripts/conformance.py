@@ -10,8 +10,9 @@ Called by `make conformance`. The tests come from the source archive of pytest-x
 downloaded by pip and never committed; environment and archive live in build-conformance/. A test that
 asserts what phalanx does otherwise on purpose is in tests/conformance/differences.txt with the reason:
 it must be there and fail (with a question mark before it: it may). test_workermanage.py and
-test_looponfail.py are left out: they drive execnet's gateways, rsync and a watcher of files from within. Closes with `N passed, N failed`; returns 1 if a test fails that is not in
-the list, or if one that is listed passes or is gone.
+test_looponfail.py are left out: they drive execnet's gateways, rsync and a watcher of files from within.
+Closes with `N passed, N failed`; returns 1 if a test fails that is not in the list, or if one that is
+listed passes or is gone.
 """
 
 from __future__ import annotations
