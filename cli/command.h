@@ -28,5 +28,6 @@ int phx_cli_complain(int status, const char *program, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 int phx_cli_history(int argc, char **argv);
+int phx_cli_verify(int argc, char **argv);
 
 #endif

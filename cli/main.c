@@ -1,5 +1,5 @@
-/* `phalanx`: what is to be done with runs when no run is going on. Runs pytest by no means: that is
- * `pytest -n`. */
+/* `phalanx`: what is to be done with runs when no run is going on. Tests are run by `pytest -n`, which
+ * `verify` calls. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +11,8 @@
 static const struct phx_command commands[] = {
     {"history", "what earlier runs tell of your tests: show, carry from job to job, import",
      phx_cli_history},
+    {"verify", "whether a suite gives the same answer on workers, is faster, and reliable",
+     phx_cli_verify},
     {0},
 };
 

@@ -57,6 +57,31 @@ OPTIONS: dict[str, dict[str, Any]] = {
         help="What flaky tests make of a run in which no test failed for good: a success (default), or a "
         "failure with exit code 1",
     ),
+    "--progress": dict(
+        dest="progress",
+        choices=("auto", "never"),
+        default="auto",
+        help="With -n: a live line on how far the run is, on a terminal without -v, -q, -s and not in CI "
+        "(auto, default), or never",
+    ),
+    "--timeline": dict(
+        dest="timeline",
+        default=None,
+        metavar="FILE.html",
+        help="With -n: write a picture of the run, a page with a lane for each worker",
+    ),
+    "--chrome-trace": dict(
+        dest="chrome_trace",
+        default=None,
+        metavar="FILE.json",
+        help="With -n: write the run as a trace, for ui.perfetto.dev or chrome://tracing",
+    ),
+    "--report-json": dict(
+        dest="report_json",
+        default=None,
+        metavar="FILE.json",
+        help="Write outcomes, durations, warnings and, with -n, the workers' figures, for programs",
+    ),
 }
 
 _owned_key = pytest.StashKey[frozenset[str]]()

@@ -7,7 +7,17 @@ from collections.abc import Generator
 
 import pytest
 
-from phalanx import count, flakiness, late_options, launch, options, retries, stand_in, zygote
+from phalanx import (
+    count,
+    flakiness,
+    late_options,
+    launch,
+    options,
+    report_json,
+    retries,
+    stand_in,
+    zygote,
+)
 
 MEND = "pip uninstall -y pytest-xdist && pip install --force-reinstall --no-deps phalanx"
 
@@ -52,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     has_options = hasattr(config.option, "numprocesses")
     is_distributed = has_options and options.is_distributed(config)
     retries.install(config, is_distributed)
+    report_json.install(config)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(flakiness.Flakiness(config), "phalanx-flakiness")
     if is_distributed and not config.option.collectonly:

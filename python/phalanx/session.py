@@ -16,12 +16,14 @@ import pytest
 from _pytest.config import ExitCode
 
 from phalanx import launch
+from phalanx.figures import Figures
 from phalanx.garbage import RareCollections, set_aside
 from phalanx.history import History
 from phalanx.interrupts import Interrupts
 from phalanx.nodes import NodeManager
 from phalanx.plugin_scheduling import POLL_S, PluginScheduling
 from phalanx.producer import Producer
+from phalanx.progress import Progress
 from phalanx.run import Run, some
 from phalanx.scheduling import Scheduling
 from phalanx.watchdog import Watchdog
@@ -52,7 +54,8 @@ class DSession:
             if name.startswith("on_")
         }
         self._leftovers: list[tuple[int, str, bool]] = []
-        self._figures: str | None = None
+        self._figures = Figures(config)
+        self._progress = Progress(config)
 
     # What plugins that know pytest-xdist look at.
 
@@ -105,6 +108,7 @@ class DSession:
             Watchdog(self.config.option.watchdog) as watchdog,
         ):
             try:
+                self._progress.begin()
                 while not self._is_over():
                     self._loop_once(interrupts, watchdog)
                 self._end_shared_fixtures()
@@ -112,6 +116,7 @@ class DSession:
                 self.run.engine.kill()
                 raise interrupts.exception() from None
             finally:
+                self._progress.end()
                 self._workers.end_retries()
                 if len(self.run.ids) >= MANY_TESTS:
                     set_aside()  # their reports
@@ -144,7 +149,7 @@ class DSession:
         if engine is None:
             return
         if self.run.forked:
-            self._figures = engine.summary()
+            self._figures.gather(engine)
         if not self.run.terminated:
             try:
                 self._history.write(engine)
@@ -168,8 +173,7 @@ class DSession:
             terminalreporter.write_line(
                 f"interrupted while running: {some(self._workers.cut_short)}"
             )
-        if self._figures:
-            terminalreporter.write_line(self._figures)
+        self._figures.show(terminalreporter)
 
     @pytest.hookimpl
     def pytest_warning_recorded(self, warning_message: Any, when: str) -> None:
@@ -207,7 +211,11 @@ class DSession:
     def _loop_once(self, interrupts: Interrupts, watchdog: Watchdog) -> None:
         handlers = self._handlers
         mail = self.run.mail
-        events = self.run.engine.poll() if mail is None else self.run.engine.poll(POLL_S)
+        events = (
+            self.run.engine.poll(self._progress.patience_s)
+            if mail is None
+            else self.run.engine.poll(POLL_S)
+        )
         if mail is not None and not events:
             mail.look_whether_stalled()
         for event, number, payload in events:
@@ -220,6 +228,7 @@ class DSession:
             ) and not self.run.stopping:
                 self.run.stop()
         watchdog.idle()
+        self._progress.tick(self.run.engine, self.run.session.testsfailed)
         if interrupts.count and not self.run.interrupted:
             self.run.interrupted = True
             self.run.terminated = interrupts.number != signal.SIGINT

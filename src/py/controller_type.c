@@ -11,9 +11,8 @@
 #include <unistd.h>
 
 #include "py/history.h"
+#include "py/reports.h"
 #include "py/value.h"
-#include "report/metrics.h"
-#include "report/summary.h"
 #include "role/controller.h"
 #include "store/keep.h"
 #include "wire/msg.h"
@@ -560,18 +559,19 @@ static PyObject *tests_in_state(PyObject *self, PyObject *args)
     return list;
 }
 
-static PyObject *summary(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    struct phx_controller *controller = engine(self);
-    char line[PHX_METRICS_LINE_MAX];
-    if (!controller)
-        return NULL;
-    int status = phx_summary_format(controller, line, sizeof line);
-    if (status < 0)
-        return none_or_raise(self, status, NULL);
-    return PyUnicode_DecodeUTF8(line, status, "replace");
-}
+/* The rest is in py/reports.c. */
+#define REPORT(name)                                                                               \
+    static PyObject *name##_method(PyObject *self, PyObject *args)                                 \
+    {                                                                                              \
+        struct phx_controller *controller = engine(self);                                          \
+        return controller ? phx_py_##name(phx_py_state_of(self), controller, args) : NULL;         \
+    }
+
+REPORT(summary)
+REPORT(figures)
+REPORT(progress)
+REPORT(write_timeline)
+REPORT(write_trace)
 
 static PyMethodDef methods[] = {
     {"setup", setup, METH_O, "setup(value)\n\nSends the zygote what it needs to configure."},
@@ -616,7 +616,18 @@ static PyMethodDef methods[] = {
      "account() -> {ended, crashed, unaccounted, not_run}\n\nWhat became of every test."},
     {"tests_in_state", tests_in_state, METH_VARARGS,
      "tests_in_state(\"not_run\" | \"unaccounted\") -> [test]\n\nIndices into the collected list."},
-    {"summary", summary, METH_NOARGS, "summary() -> str\n\nThe run in one line."},
+    {"summary", summary_method, METH_VARARGS,
+     "summary() -> (line, advice, table)\n\nThe run in one line; what wasted time; each worker."},
+    {"figures", figures_method, METH_VARARGS,
+     "figures(outcomes) -> {...}\n\nWhat the summary is made of, for a program."},
+    {"progress", progress_method, METH_VARARGS,
+     "progress() -> (ended, tests, seconds left or -1, [(worker, node id, seconds)])\n\nHow far "
+     "the "
+     "run is, and what runs, the oldest first."},
+    {"write_timeline", write_timeline_method, METH_VARARGS,
+     "write_timeline(path, title, outcomes)\n\nThe run as a page."},
+    {"write_trace", write_trace_method, METH_VARARGS,
+     "write_trace(path, outcomes)\n\nThe run as a Chrome trace."},
     {"close", close_method, METH_NOARGS, "close()\n\nKills what is left of the run."},
     {NULL, NULL, 0, NULL},
 };

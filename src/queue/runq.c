@@ -139,6 +139,11 @@ void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now)
     note_store(&slot->since, (uint64_t)now);
 }
 
+void phx_runq_note_cpu(struct phx_runq *q, uint32_t worker, phx_ns cpu)
+{
+    note_store(&runq_slot(q, worker)->cpu, (uint64_t)cpu);
+}
+
 void phx_runq_unclaim(struct phx_runq *q, uint32_t worker, uint32_t pos)
 {
     struct phx_runq_slot *slot = runq_slot(q, worker);
@@ -212,6 +217,17 @@ uint32_t phx_runq_left(const struct phx_runq *q)
     return left > q->capacity ? q->capacity : (uint32_t)left;
 }
 
+uint64_t phx_runq_left_us(const struct phx_runq *q)
+{
+    uint64_t left = 0;
+    for (uint32_t i = 0; i <= q->nworkers && !phx_runq_closed(q); i++) {
+        struct runq_range range = runq_range_of(shared_load(runq_word(q, i), memory_order_relaxed));
+        if (runq_range_valid(q, range))
+            left += q->cost[range.hi] - q->cost[range.lo];
+    }
+    return left;
+}
+
 /* ---- the controller ---- */
 
 static int64_t shown(const struct phx_runq *q, uint32_t pos)
@@ -227,11 +243,13 @@ void phx_runq_look(const struct phx_runq *q, uint32_t worker, struct phx_runq_vi
     out->claimed = shown(q, shared_load(&slot->claimed, memory_order_relaxed));
     out->phase = phase <= PHX_PHASE_TEARDOWN ? (enum phx_runq_phase)phase : PHX_PHASE_NONE;
     out->since = (phx_ns)note_load(&slot->since);
+    out->started = (phx_ns)note_load(&slot->started);
     out->busy = (phx_ns)note_load(&slot->busy);
     out->nended = note_load(&slot->nended);
     out->longest = (phx_ns)note_load(&slot->longest);
     out->longest_position = note_load(&slot->longest_position);
     out->nsteals = note_load(&slot->nsteals);
+    out->cpu = (phx_ns)note_load(&slot->cpu);
 }
 
 /* One more position for `test`, in no word yet. */

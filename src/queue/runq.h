@@ -98,6 +98,9 @@ void phx_runq_start(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns no
 void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase phase, phx_ns now);
 void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
 
+/* Notes the CPU time that the worker has used. */
+void phx_runq_note_cpu(struct phx_runq *q, uint32_t worker, phx_ns cpu);
+
 /* Gives a claimed, not started position back (a worker that stops early), so that others may take
  * it, and with it whatever else the worker's span holds. */
 void phx_runq_unclaim(struct phx_runq *q, uint32_t worker, uint32_t pos);
@@ -133,11 +136,13 @@ struct phx_runq_view { /* one worker, read without stopping it: may be a moment 
     int64_t claimed;   /* position claimed and not started, or PHX_RUNQ_NONE */
     enum phx_runq_phase phase;
     phx_ns since;              /* when the phase began */
+    phx_ns started;            /* when the test it runs, or ran last, began */
     phx_ns busy;               /* summed time from start to end of its tests */
     uint32_t nended;           /* tests it ended */
     phx_ns longest;            /* the time its longest test took; 0 before it has ended one */
     uint32_t longest_position; /* of that test */
     uint32_t nsteals;          /* steals it made */
+    phx_ns cpu;                /* its CPU time, as it noted when it found nothing more; else 0 */
 };
 
 void phx_runq_look(const struct phx_runq *q, uint32_t worker, struct phx_runq_view *out);
@@ -170,6 +175,9 @@ int64_t phx_runq_add_position(struct phx_runq *q, uint32_t test);
 /* Positions that a claim could still return to somebody (exact when no worker is running and the
  * dead are buried); so 0 once the queue is closed. */
 uint32_t phx_runq_left(const struct phx_runq *q);
+
+/* Estimated microseconds of the positions that phx_runq_left counts. */
+uint64_t phx_runq_left_us(const struct phx_runq *q);
 
 /* Positions in use: the plan's tests and the late ones. */
 uint32_t phx_runq_positions(const struct phx_runq *q);

@@ -140,6 +140,7 @@ struct phx_runq_slot {
     _Atomic uint32_t nended;
     _Atomic uint32_t nsteals;
     _Atomic uint32_t longest_position;
+    _Atomic uint64_t cpu;
 };
 
 _Static_assert(sizeof(struct phx_runq_slot) == 2UL * RUNQ_LINE, "slot");

@@ -33,6 +33,8 @@ void phx_metrics_compute(struct phx_metrics *out, const struct phx_metrics_input
         m.busy_min = i == 0 || share < m.busy_min ? share : m.busy_min;
         m.busy_max = share > m.busy_max ? share : m.busy_max;
     }
+    if (input->ntests > 0)
+        m.ntests = input->ntests;
     m.speedup = share_of(m.busy, input->wall);
     m.share = m.nparallel ? m.speedup / m.nparallel : 0;
     *out = m;

@@ -21,6 +21,8 @@ struct phx_metrics_input {
                                                  included */
     uint32_t nworkers;
     uint32_t nparallel;     /* workers at one time: what was asked for; 0: nworkers */
+    uint32_t ntests;        /* each counted once, however often it was tried; 0: what the workers
+                               ended */
     phx_ns wall;            /* from the first worker's start to the last one's end */
     phx_ns longest;         /* duration of the longest test */
     const char *longest_id; /* borrowed: its node id, or NULL */

@@ -121,6 +121,7 @@ int phx_controller_open(struct phx_controller **out_controller,
     phx_log_role("controller");
     c->exit_patience = options->exit_patience > 0 ? options->exit_patience : EXIT_PATIENCE;
     c->oom_kills = phx_oom_kills("");
+    c->opened_at = phx_clock_now();
     c->queue_fd = -1;
     c->guard.fd = -1;
     c->guard_watch.pidfd = -1;
@@ -251,6 +252,8 @@ int phx_controller_plan(struct phx_controller *c, const struct phx_planner_optio
     c->restarts_left = max_restarts;
     c->next_number = options->nworkers;
     c->nparallel = options->nworkers;
+    c->dist = options->dist;
+    c->has_costs = options->cost_us != NULL;
     return 0;
 }
 
@@ -706,7 +709,12 @@ int phx_controller_timing(const struct phx_controller *c, uint32_t position,
 void phx_controller_figures(const struct phx_controller *c, struct phx_controller_figures *out)
 {
     *out = (struct phx_controller_figures){
-        .nparallel = c->nparallel, .nworkers = c->next_number, .wall = c->ended_at - c->forked_at};
+        .nparallel = c->nparallel,
+        .nworkers = c->next_number,
+        .ntests = phx_collection_count(&c->collection),
+        .startup = c->forked_at ? c->forked_at - c->opened_at : 0,
+        .forked = c->queue_mem && c->forked_at ? c->forked_at - c->queue.epoch : 0,
+        .wall = c->ended_at - c->forked_at};
 }
 
 const struct phx_collection *phx_controller_collection(const struct phx_controller *c)

@@ -164,7 +164,10 @@ int64_t phx_controller_find(const struct phx_controller *controller, enum phx_ru
 struct phx_controller_figures {
     uint32_t nparallel; /* workers at one time, as planned */
     uint32_t nworkers;  /* numbers in use, replacements included */
-    phx_ns wall;        /* from the first fork that was asked for to the last worker's end */
+    uint32_t ntests;    /* collected */
+    phx_ns startup;     /* from phx_controller_open to the first fork that was asked for */
+    phx_ns forked;      /* when that was, since the epoch of phx_controller_timing */
+    phx_ns wall;        /* from then to the last worker's end */
 };
 
 void phx_controller_figures(const struct phx_controller *controller,
@@ -188,6 +191,30 @@ uint32_t phx_controller_positions(const struct phx_controller *controller);
 /* How long a position took; see phx_runq_timing. The epoch is the moment of phx_controller_plan. */
 int phx_controller_timing(const struct phx_controller *controller, uint32_t position,
                           struct phx_runq_timing *out);
+
+/* The node id of a test, or NULL. Borrowed; out_size may be NULL. */
+const char *phx_controller_test_id(const struct phx_controller *controller, uint32_t test,
+                                   size_t *out_size);
+
+/* The scope that keeps a test together with others in this run: see sched/scope.h. Returns 1 with
+ * *out, or 0 when the test is a unit of its own. */
+int phx_controller_scope(const struct phx_controller *controller, uint32_t test,
+                         struct phx_scope *out);
+
+struct phx_controller_life { /* of a worker; times since the epoch, 0: it was never up, is not down
+                              */
+    phx_ns up, down;
+    int crashed;         /* gone before its session had ended */
+    int64_t replacement; /* who came in its place, or PHX_RUNQ_NONE */
+};
+
+/* Returns 0, or -ENOENT for a number that was never a worker's. */
+int phx_controller_life(const struct phx_controller *controller, uint32_t number,
+                        struct phx_controller_life *out);
+
+/* How long the tests that nobody has claimed will take all workers together, by the history; -1
+ * when there is none. */
+phx_ns phx_controller_left(const struct phx_controller *controller);
 
 /* What one worker has done so far. Returns 0 or -ENOENT for a number that was never a worker's. */
 int phx_controller_look(const struct phx_controller *controller, uint32_t number,

@@ -68,7 +68,10 @@ struct phx_controller {
 
     struct phx_member **members; /* [members_max], by number; owned */
     uint32_t members_max, nactive, next_number;
-    uint32_t nparallel;           /* workers planned for */
+    uint32_t nparallel; /* workers planned for */
+    enum phx_dist dist; /* likewise */
+    int has_costs;      /* the plan's costs are the history's */
+    phx_ns opened_at;
     phx_ns forked_at, ended_at;   /* the first request for a worker; the last worker's end */
     uint64_t oom_kills;           /* of the control group: those that explain no death to come */
     phx_ns suspended_at;          /* when phx_controller_suspend was called last */

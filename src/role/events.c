@@ -624,6 +624,7 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
                               .phase = view.phase,
                               .replacement = replacement,
                               .text = text};
+    member->replacement = replacement;
     phx_member_down(member);
     c->told = member;
     c->lost_from = 0;

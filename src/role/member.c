@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "os/pidfd.h"
+#include "queue/runq.h"
 
 struct phx_member *phx_member_new(struct phx_controller *controller, uint32_t number)
 {
@@ -18,6 +19,7 @@ struct phx_member *phx_member_new(struct phx_controller *controller, uint32_t nu
     member->state = PHX_MEMBER_ASKED;
     member->channel.fd = -1;
     member->watch.pidfd = -1;
+    member->replacement = PHX_RUNQ_NONE;
     for (int i = 0; i < PHX_TEXT_COUNT; i++)
         member->texts[i] = -1;
     return member;
@@ -41,6 +43,7 @@ int phx_member_up(struct phx_member *member, uv_loop_t *loop, pid_t pid, const i
         return status;
     }
     member->state = PHX_MEMBER_UP;
+    member->up_at = phx_clock_now();
     return 0;
 }
 

@@ -31,7 +31,9 @@ struct phx_member {
     int stopped;     /* STOPPED came: an interrupt has reached it */
     int overdue;     /* it had nothing more to say, did not leave, and was ended */
     phx_ns quiet_at; /* since when it says nothing more: FINISHED, or its channel closed; or 0 */
+    phx_ns up_at;    /* when FORKED told of it; 0 before */
     phx_ns gone_at;  /* when its watch fired; 0 while it lives */
+    int64_t replacement; /* the number of the worker that came in its place, or PHX_RUNQ_NONE */
     int texts[PHX_TEXT_COUNT]; /* memfds, owned; -1 when closed */
     int is_ready;              /* in the controller's list of members to look at */
     struct phx_member *next_ready;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -103,6 +104,21 @@ int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int 
     return 0;
 }
 
+/* CPU time of this process and of its children that it has waited for. */
+static phx_ns cpu_time(void)
+{
+    struct rusage usage;
+    phx_ns sum = 0;
+    static const int whose[] = {RUSAGE_SELF, RUSAGE_CHILDREN};
+    for (int i = 0; i < 2; i++) {
+        if (getrusage(whose[i], &usage) < 0)
+            continue;
+        sum += (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * PHX_S +
+               (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * (phx_ns)1000;
+    }
+    return sum;
+}
+
 int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test)
 {
     if (!worker->armed)
@@ -120,6 +136,8 @@ int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test)
             return 0;
         phx_clock_sleep(CLAIM_PAUSE);
     }
+    if (status == 0)
+        phx_runq_note_cpu(&worker->queue, worker->number, cpu_time());
     if (status != 1)
         return status;
     uint32_t test = phx_runq_test(&worker->queue, pos);

@@ -1,0 +1,101 @@
+"""What is said of a run with workers at its end: the summary, and the files that picture it.
+
+A figure never changes a result: what cannot be written is one line on the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from phalanx import _engine, late_options
+
+figures_key = pytest.StashKey[dict[str, Any]]()
+
+
+class Outcomes:
+    """What each test came to, one byte for each in the order of the collection (src/report/record.h)."""
+
+    def __init__(self) -> None:
+        self._codes = bytearray()
+
+    def codes(self) -> bytes:
+        return bytes(self._codes)
+
+    @pytest.hookimpl
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        index = getattr(report, "item_index", -1)
+        if index < 0:
+            return
+        if index >= len(self._codes):
+            self._codes.extend(b"?" * (index + 1 - len(self._codes)))
+        code = code_of(report)
+        # A teardown adds to what the call came to only when it fails.
+        if code and (code != "e" or report.when == "setup" or self._codes[index] not in b"f!"):
+            self._codes[index] = ord(code)
+
+
+def code_of(report: Any) -> str:
+    """One letter for what a report says of its test; "" when it says nothing."""
+    outcome = report.outcome
+    if outcome == "passed":
+        if report.when != "call":
+            return ""
+        if hasattr(report, "flaky_tries"):
+            return "~"
+        return "X" if hasattr(report, "wasxfail") else "p"
+    if outcome == "skipped":
+        return "x" if hasattr(report, "wasxfail") else "s"
+    if outcome == "failed":
+        return {"call": "f", "???": "!"}.get(report.when, "e")
+    return "R"
+
+
+class Figures:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._timeline: str | None = late_options.value(config, "--timeline")
+        self._trace: str | None = late_options.value(config, "--chrome-trace")
+        self._json: str | None = late_options.value(config, "--report-json")
+        self._outcomes: Outcomes | None = None
+        if self._timeline or self._trace or self._json:
+            self._outcomes = Outcomes()
+            config.pluginmanager.register(self._outcomes, "phalanx-outcomes")
+        self._lines: list[str] = []
+
+    def gather(self, engine: _engine.Controller) -> None:
+        """While the engine is still there, and no worker any more."""
+        line, advice, table = engine.summary()
+        if self._config.option.verbose > 0:
+            self._lines += table.splitlines()
+        self._lines.append(line)
+        if advice:
+            self._lines.append(advice)
+        if self._outcomes is None:
+            return
+        codes = self._outcomes.codes()
+        if self._json:
+            self._config.stash[figures_key] = engine.figures(codes)
+        if self._timeline:
+            args = (str(arg) for arg in self._config.invocation_params.args)
+            title = " ".join(["pytest", *args])
+            self._write(
+                "timeline",
+                self._timeline,
+                lambda path: engine.write_timeline(path, title, codes),
+            )
+        if self._trace:
+            self._write("trace", self._trace, lambda path: engine.write_trace(path, codes))
+
+    def _write(self, what: str, path: str, write: Any) -> None:
+        path = str(self._config.invocation_params.dir / path)
+        try:
+            write(path)
+        except (_engine.EngineError, OSError, ValueError) as error:
+            self._lines.append(f"phalanx: no {what}: {error}")
+        else:
+            self._lines.append(f"{what}: {path}")
+
+    def show(self, terminal: Any) -> None:
+        for line in self._lines:
+            terminal.write_line(line)
