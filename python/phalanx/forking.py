@@ -1,7 +1,8 @@
 """What a forked worker must do so that it cannot be told from a fresh process.
 
 `Inherited.settle` runs in the zygote once, `prepare` before each fork, `repair` in the worker right after
-it, before any user code goes on, `leave` when the worker's session is over.
+it, before any user code goes on, `leave` when the worker's session is over. A worker that was not forked has
+nothing to repair: it owns what it has.
 """
 
 from __future__ import annotations
@@ -52,11 +53,39 @@ class RandomWatch:
         random.setstate = self._setstate
 
 
+class Texts:
+    """The memfds of a worker: what it writes to descriptors 1 and 2 while pytest captures them, and what
+    faulthandler writes. The controller reads them when the worker is dead."""
+
+    def __init__(self, out: int, err: int, faults: int) -> None:
+        self._streams = {"out": out, "err": err}
+        self._faults: int | None = faults
+
+    def give(self, config: pytest.Config) -> None:
+        """Puts them in the place of what the plugins have, where they have something by now."""
+        manager = config.pluginmanager.getplugin("capturemanager")
+        capturing = getattr(manager, "_global_capturing", None)
+        for stream, fd in list(self._streams.items()):
+            if _give_capture_file(getattr(capturing, stream, None), fd):
+                os.close(self._streams.pop(stream))
+        if self._faults is not None and _give_fault_file(config, self._faults):
+            os.close(self._faults)
+            self._faults = None
+
+    def close(self) -> None:
+        for fd in (*self._streams.values(), self._faults):
+            if fd is not None:
+                os.close(fd)
+        self._streams.clear()
+        self._faults = None
+
+
 class Inherited:
     """State of the zygote that the repairs in a worker need."""
 
-    def __init__(self, random_watch: RandomWatch) -> None:
-        self._random_watch = random_watch
+    def __init__(self) -> None:
+        self.texts: Texts | None = None  # of this worker
+        self._random_watch = RandomWatch()
         self._random_state: Any = None
         self._interrupt_handler = signal.getsignal(signal.SIGINT)
 
@@ -81,38 +110,34 @@ class Inherited:
         self._interrupt_handler = signal.getsignal(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def repair(self, config: pytest.Config, name: str, texts: tuple[int, int, int]) -> None:
-        out, err, faults = texts
-        _give_capture_files(config, out, err)
-        _give_fault_file(config, faults)
-        for fd in texts:
-            os.close(fd)
-        _give_basetemp(config, name)
-        _forget_exit_handlers()
+    def release(self) -> None:
         self._random_watch.release()
+
+    def repair(self, config: pytest.Config | None, name: str) -> None:
+        """`config` is None while there is nothing of pytest's to repair."""
+        if config is not None:
+            give_basetemp(config, name)
+        _forget_exit_handlers()
+        self.release()
         if self._random_state is not None:
             random.setstate(self._random_state)
         _reseed_numpy()
         signal.signal(signal.SIGINT, self._interrupt_handler)
 
 
-def _give_capture_files(config: pytest.Config, out: int, err: int) -> None:
+def _give_capture_file(capture: Any, fd: int) -> bool:
     """The temporary files behind pytest's capture have one offset for all who inherited them: each worker
     gets files of its own under the same descriptors, so every Python object stays valid."""
-    manager = config.pluginmanager.getplugin("capturemanager")
-    capturing = getattr(manager, "_global_capturing", None)
-    for stream, fd in (("out", out), ("err", err)):
-        capture = getattr(capturing, stream, None)
-        file = getattr(capture, "tmpfile", None)
-        try:
-            target = file.fileno()  # type: ignore[union-attr]
-        except (AttributeError, OSError, ValueError):
-            continue  # --capture=sys keeps text in memory; -s captures nothing
-        pending = _read_all(target)
-        os.write(fd, pending)
-        os.dup2(fd, target, inheritable=False)
-        if getattr(capture, "_state", None) == "started":
-            os.dup2(fd, capture.targetfd)  # type: ignore[union-attr]
+    file = getattr(capture, "tmpfile", None)
+    try:
+        target = file.fileno()  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):
+        return False  # --capture=sys keeps text in memory; -s captures nothing; or not yet
+    os.write(fd, _read_all(target))
+    os.dup2(fd, target, inheritable=False)
+    if getattr(capture, "_state", None) == "started":
+        os.dup2(fd, capture.targetfd)
+    return True
 
 
 def _read_all(fd: int) -> bytes:
@@ -120,19 +145,21 @@ def _read_all(fd: int) -> bytes:
     return os.pread(fd, size, 0) if size else b""
 
 
-def _give_fault_file(config: pytest.Config, faults: int) -> None:
+def _give_fault_file(config: pytest.Config, faults: int) -> bool:
     """The descriptor that pytest's faulthandler plugin writes to becomes a memfd, which the controller
     reads when this worker has died."""
     try:
         from _pytest.faulthandler import fault_handler_stderr_fd_key
     except ImportError:
-        return
+        return False
     target = config.stash.get(fault_handler_stderr_fd_key, None)
-    if target is not None:
-        os.dup2(faults, target, inheritable=False)
+    if target is None:
+        return False
+    os.dup2(faults, target, inheritable=False)
+    return True
 
 
-def _give_basetemp(config: pytest.Config, name: str) -> None:
+def give_basetemp(config: pytest.Config, name: str) -> None:
     """The same factory object with a directory of this worker: plugins hold references to it."""
     factory = getattr(config, "_tmp_path_factory", None)
     if factory is None or config.option.basetemp is None:

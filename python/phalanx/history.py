@@ -37,7 +37,7 @@ class History:
     def write(self, engine: _engine.Controller) -> None:
         """After the last worker's end."""
         path = self._path()
-        if path is None or not self._run.forked:
+        if path is None or not self._run.is_planned:
             return
         try:
             self._make_folder(path)

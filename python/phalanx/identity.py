@@ -1,33 +1,31 @@
 """What tells workers apart, while there are none yet.
 
 Between its start and the fork the zygote stands for all workers. Asking "am I a worker?" has one answer;
-reading *which* worker has none yet: this version refuses such a suite with a sentence that names the place,
-because any value would be wrong for all workers but one.
+reading *which* worker has none yet: such a read is where the zygote forks, and each worker goes on from
+there with its own answer (`forkpoint`).
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
-from phalanx import shared
+from phalanx import frames, harmless, shared
 
 WORKER_VARIABLE = "PYTEST_XDIST_WORKER"
 
-# Modules whose reading does no harm: they ask for the truth only, or use the value as a label.
-_HARMLESS_READERS = ("pytest_benchmark", "pytest_cov", "inline_snapshot")
+# Called with what is read and the frame that reads it; returns in a worker, which has its identity by then.
+Reach = Callable[[str, "FrameType | None"], None]
 
-STAND_IN = "gw?"  # what these get: there is a value, and it is nobody's
+STAND_IN = "gw?"  # what harmless readers get: there is a value, and it is nobody's
 
-_STDLIB = os.path.realpath(sysconfig.get_path("stdlib")) + os.sep
 _PLUMBING = frozenset({"os", "collections.abc", "_collections_abc", __name__})
 
 
-def caller() -> FrameType | None:
+def _caller() -> FrameType | None:
     """The frame that asked: the nearest one that is not os, collections.abc or this module."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__") in _PLUMBING:
@@ -35,65 +33,15 @@ def caller() -> FrameType | None:
     return frame
 
 
-def user_frame(frame: FrameType | None) -> FrameType | None:
-    """The nearest frame from here outwards that is not the standard library's."""
-    while frame is not None and is_stdlib(frame):
-        frame = frame.f_back
-    return frame
-
-
-def is_stdlib(frame: FrameType | None) -> bool:
-    if frame is None:
-        return True
-    name = frame.f_code.co_filename
-    if name.startswith("<frozen "):
-        return True
-    path = os.path.realpath(name)
-    return path.startswith(_STDLIB) and "site-packages" not in path
-
-
-def place(frame: FrameType | None) -> str:
-    """Where a person finds it: file and line, the file relative to the working directory if below it."""
-    frame = user_frame(frame)
-    if frame is None:
-        return "C code"
-    path = frame.f_code.co_filename
-    try:
-        relative = os.path.relpath(path)
-    except ValueError:
-        relative = path
-    return f"{path if relative.startswith('..') else relative}:{frame.f_lineno}"
-
-
-def _is_harmless(frame: FrameType | None) -> bool:
-    name = frame.f_globals.get("__name__", "") if frame else ""
-    return name.partition(".")[0] in _HARMLESS_READERS
-
-
-class Trap:
-    """Decides about one read of a value that differs between workers."""
-
-    def __init__(self, refuse: Callable[[str], NoReturn]) -> None:
-        self._refuse = refuse
-
-    def read(self, what: str, frame: FrameType | None) -> None:
-        if not _is_harmless(frame):
-            shared.check_identity(f"{place(frame)} reads {what}")
-            self._refuse(
-                f"{place(frame)} reads {what} before the tests are collected. This version of phalanx "
-                "forks its workers after collection, and only then has each one its identity: "
-                "read it in a fixture or a test"
-            )
-
-
 class WorkerInput(dict):  # type: ignore[type-arg]
-    """config.workerinput: before the fork, reading a value that differs between workers is trapped; a copy
-    takes the values, so a copy is a read. Overriding every way in also keeps C code from going around."""
+    """config.workerinput: before the fork, reading a value that differs between workers is where they part;
+    a copy takes the values, so a copy is a read. Overriding every way in also keeps C code from going
+    around."""
 
-    def __init__(self, values: dict[str, Any], varying: set[str], trap: Trap) -> None:
+    def __init__(self, values: dict[str, Any], varying: set[str], reach: Reach) -> None:
         super().__init__(values)
         self._varying = varying
-        self._trap = trap
+        self._reach = reach
 
     def settle(self, values: dict[str, Any]) -> None:
         """In a worker: the real values, in place, as plugins keep references."""
@@ -103,7 +51,10 @@ class WorkerInput(dict):  # type: ignore[type-arg]
     def _check(self, *keys: str) -> None:
         for key in keys:
             if key in self._varying:
-                self._trap.read(f'workerinput["{key}"]', caller())
+                frame = _caller()
+                if not harmless.is_harmless_reader(frame):
+                    shared.check_identity(f'{frames.place(frame)} reads workerinput["{key}"]')
+                    self._reach(f'reads workerinput["{key}"]', frame)
 
     def __getitem__(self, key: str) -> Any:
         self._check(key)
@@ -153,28 +104,33 @@ class WorkerInput(dict):  # type: ignore[type-arg]
 
 
 _varying_variables: frozenset[Any] = frozenset()  # as str and as bytes
-_environ_trap: Trap | None = None
+_reach: Reach | None = None
 _Environ: Any = type(os.environ)
 
 
 class _TrappedEnviron(_Environ):  # type: ignore[misc]
-    """os.environ before the fork. The variables that will differ are "in" it; reading one is trapped.
+    """os.environ before the fork. The variables that will differ are "in" it; reading one forks.
     Iteration hides them from the standard library, which copies the environment for child processes."""
 
     def __getitem__(self, key: Any) -> Any:
-        if key in _varying_variables and _environ_trap is not None:
-            frame = caller()
-            _environ_trap.read(os.fsdecode(key), frame)
-            return STAND_IN if isinstance(key, str) else STAND_IN.encode()
-        return super().__getitem__(key)
+        if key in _varying_variables and _reach is not None:
+            frame = _caller()
+            if not harmless.is_harmless_reader(frame):
+                shared.check_identity(f"{frames.place(frame)} reads {os.fsdecode(key)}")
+                _reach(f"reads {os.fsdecode(key)}", frame)
+            if key in _varying_variables:  # still: nobody has one yet
+                return STAND_IN if isinstance(key, str) else STAND_IN.encode()
+        return _Environ.__getitem__(self, key)  # the class may be another one by now
 
     def __contains__(self, key: object) -> bool:
         return key in _varying_variables or super().__contains__(key)
 
     def __iter__(self) -> Iterator[Any]:
         yield from super().__iter__()
-        frame = caller()
-        if not is_stdlib(frame) and not _is_harmless(frame):
+        frame = _caller()
+        if not (
+            frames.is_stdlib(frame) or frames.is_core(frame) or harmless.is_harmless_reader(frame)
+        ):
             kind = bytes if self is os.environb else str
             yield from (name for name in _varying_variables if isinstance(name, kind))
 
@@ -182,18 +138,18 @@ class _TrappedEnviron(_Environ):  # type: ignore[misc]
         return dict(self)
 
 
-def trap_environ(variables: set[str], trap: Trap) -> None:
-    global _varying_variables, _environ_trap
+def trap_environ(variables: set[str], reach: Reach) -> None:
+    global _varying_variables, _reach
     _varying_variables = frozenset(variables | {os.fsencode(name) for name in variables})
-    _environ_trap = trap
+    _reach = reach
     for environ in (os.environ, os.environb):
         environ.__class__ = _TrappedEnviron
 
 
 def release_environ() -> None:
     """In a worker, before user code goes on: nobody sees a trap in a test."""
-    global _varying_variables, _environ_trap
-    _varying_variables, _environ_trap = frozenset(), None
+    global _varying_variables, _reach
+    _varying_variables, _reach = frozenset(), None
     for environ in (os.environ, os.environb):
         environ.__class__ = _Environ
 

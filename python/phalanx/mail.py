@@ -28,7 +28,7 @@ def run_tests(interactor: WorkerInteractor, session: pytest.Session) -> None:
 def _run_tests(
     interactor: WorkerInteractor, worker: _engine.Worker, session: pytest.Session
 ) -> None:
-    items = session.items
+    items = interactor.items
     protocol = session.config.hook.pytest_runtest_protocol
     index = worker.take()
     while index is not None:

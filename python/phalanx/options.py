@@ -186,6 +186,22 @@ def add_options(parser: pytest.Parser) -> None:
         const=False,
         help="Neither read nor keep a history",
     )
+    group.addoption(
+        "--start-method",
+        action="store",
+        choices=("auto", "fork", "spawn"),
+        dest="start_method",
+        help="How workers come to be. auto: forked as late as the suite allows, started from scratch "
+        "where it cannot be forked (default). fork: forked, whatever threads and sockets there are. "
+        "spawn: every worker starts from scratch",
+    )
+    parser.addini("phalanx_start_method", "default for --start-method", default="auto")
+    parser.addini(
+        "phalanx_shared_commands",
+        "read-only programs, a line each, that may be run and waited for before the workers are forked",
+        type="linelist",
+        default=[],
+    )
 
     # Of pytest-xdist's rsync and looponfail: known, so that no ini file becomes an error, and unused.
     parser.addini("rsyncdirs", "accepted for compatibility, without effect", type="paths")

@@ -42,6 +42,8 @@ def pytest_load_initial_conftests(
     has_options = hasattr(early_config.known_args_namespace, "numprocesses")
     if has_options and not zygote.is_configuring and not _is_xdist_installed():
         launch.start_early(early_config)
+    elif zygote.is_configuring and zygote.fork_point is not None:
+        zygote.fork_point.use_config(early_config)
     late_options.hide_values(early_config, args)
     yield
     late_options.add(early_config, parser)

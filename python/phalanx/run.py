@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from phalanx import _engine
+from phalanx import _engine, options
+from phalanx.recruiting import Recruiting
 from phalanx.terminal import TerminalDistReporter
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class Run:
             config.pluginmanager.register(self.trdist, "terminaldistreporter")
         self.controller: _engine.Controller | None = None
         self.shared: list[str] = []  # fixtures that the zygote has set up, and will tear down
+        self.recruiting = Recruiting(self)
         self.forked = False  # the workers were asked for
+        self.is_planned = False  # there is a run queue
         self.over = False  # the zygote ended without a run
         self.stopping = False
         self.interrupted = False
@@ -44,6 +47,11 @@ class Run:
     def engine(self) -> _engine.Controller:
         assert self.controller is not None
         return self.controller
+
+    @property
+    def max_restarts(self) -> int:
+        most = options.max_worker_restart(self.config)
+        return -1 if most is None else most
 
     def is_over(self) -> bool:
         return self.over or (self.forked and self.engine.active() == 0)

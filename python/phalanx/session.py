@@ -7,7 +7,6 @@ which each worker caused them.
 from __future__ import annotations
 
 import gc
-import os
 import signal
 from collections.abc import Callable, Generator
 from typing import Any
@@ -79,7 +78,7 @@ class DSession:
         self.run.nodemanager = NodeManager(self.config)
         self.run.nodes = self.run.nodemanager.setup_nodes()
         self.run.controller = launch.start(self.config)
-        self.run.controller.setup(self._zygote_setup())
+        self.run.recruiting.begin()
 
     @pytest.hookimpl
     def pytest_collection(self) -> bool:
@@ -123,6 +122,7 @@ class DSession:
                 rare_collections.end()
         if self.run.interrupted or interrupts.count:  # it may have come after the loop's last look
             raise interrupts.exception()
+        self._zygote.finish()
         self._workers.end_retries()
         self._check_account()
         if self.run.pending_exception is not None:
@@ -148,7 +148,7 @@ class DSession:
         engine, self.run.controller = self.run.controller, None
         if engine is None:
             return
-        if self.run.forked:
+        if self.run.is_planned:
             self._figures.gather(engine)
         if not self.run.terminated:
             try:
@@ -190,21 +190,6 @@ class DSession:
             for event, number, payload in self.run.engine.poll(0):
                 self._handlers[event](number, payload)
 
-    def _zygote_setup(self) -> dict[str, Any]:
-        setup = {
-            "args": [str(arg) for arg in self.config.invocation_params.args],
-            "directory": os.getcwd(),
-            "environment": dict(os.environ),
-            "sys_path": launch.sys_path(),
-            "workerinputs": [node.workerinput for node in self.run.nodes],
-            "environments": [node.gateway.spec.env for node in self.run.nodes],
-            "basetemp": None,
-        }
-        factory = getattr(self.config, "_tmp_path_factory", None)
-        if factory is not None:
-            setup["basetemp"] = str(factory.getbasetemp())
-        return setup
-
     def _is_over(self) -> bool:
         return self.run.is_over() and (self.run.over or not self._workers.relieve())
 
@@ -221,7 +206,7 @@ class DSession:
         for event, number, payload in events:
             watchdog.busy(event, number)
             handlers[event](number, payload)
-            if mail is not None and self.run.forked:
+            if mail is not None and self.run.is_planned:
                 mail.settle()
             if (
                 self.run.session.shouldfail or self.run.session.shouldstop
@@ -239,7 +224,7 @@ class DSession:
 
     def _check_account(self) -> None:
         """Never green with a test missing: the ledger says what became of every test."""
-        if not self.run.forked:
+        if not self.run.is_planned:
             return
         account = self.run.engine.account()
         if account["unaccounted"] and not self.run.stopping:

@@ -1,7 +1,7 @@
 """The worker's side of pytest's main loop, and the zygote's until it forks.
 
-One plugin object serves both: registered before collection in the zygote, where it reports what is
-collected; its `pytest_runtestloop` is where the zygote stays for good and every worker begins.
+One plugin object serves both: registered before collection, it reports what is collected; its
+`pytest_runtestloop` is where the zygote stays at the latest, and where every worker waits for the run queue.
 """
 
 from __future__ import annotations
@@ -16,19 +16,8 @@ from typing import Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from phalanx import (
-    _engine,
-    adapters,
-    forking,
-    garbage,
-    identity,
-    junit,
-    mail,
-    nodes,
-    resources,
-    retries,
-    shared,
-)
+from phalanx import _engine, garbage, junit, mail, nodes, retries, shared
+from phalanx.forkpoint import ForkPoint
 from phalanx.needs import Needs
 from phalanx.serialize import cut_output, outcome_settler, report_writer, warning_to_data
 
@@ -68,44 +57,49 @@ class WorkerInteractor:
     def __init__(
         self,
         config: pytest.Config,
-        zygote: _engine.Zygote,
-        workerinput: identity.WorkerInput,
-        watch: resources.Watch,
-        inherited: forking.Inherited,
-        refuse: Callable[[str], None],
-        stderr: int,
+        fork_point: ForkPoint,
         rare_collections: garbage.RareCollections,
     ) -> None:
         self.config = config
-        self.workerinput = workerinput
-        self.workerid = "?"
-        self.testrunuid: str = dict.__getitem__(workerinput, "testrunuid")
-        self.worker: _engine.Worker | None = None
-        self._zygote = zygote
-        self._watch = watch
-        self._inherited = inherited
-        self._refuse = refuse
+        self.workerinput = config.workerinput  # type: ignore[attr-defined]
+        self.testrunuid: str = dict.__getitem__(self.workerinput, "testrunuid")
+        self.has_finished = False
+        self._fork_point = fork_point
         self._rare_collections = rare_collections
-        self._stderr = stderr  # the real one, whatever is captured
-        self.send = zygote.send
-        self._shared = shared.SharedFixtures(config, watch)
+        self._shared = shared.SharedFixtures(config, fork_point.watch)
         self._early_claims = False
-        self._by_mail = False
         self._next: Any = _UNCLAIMED
+        self.items: list[pytest.Item] = []  # in the order of the run's list
         self.item_index = -1
         config.pluginmanager.register(self, "workerinteractor")
 
-    # ---- in the zygote: configuring and collecting ----
+    @property
+    def workerid(self) -> str:
+        return self._fork_point.name
+
+    @property
+    def worker(self) -> _engine.Worker | None:
+        return self._fork_point.worker
+
+    def send(self, type: int, value: object) -> int:
+        try:
+            return self._fork_point.send(type, value)
+        except _engine.StrayProcess:
+            self.end_stray()
+
+    # ---- configuring and collecting, in the zygote or in a worker that does so for itself ----
 
     @pytest.hookimpl
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session
+        self._fork_point.give_files()
         self._rare_collections.begin()
         self.send(_engine.MSG_READY, nodes.worker_info())
 
     @pytest.hookimpl
     def pytest_collectstart(self, collector: pytest.Collector) -> None:
         if isinstance(collector, pytest.File):
+            self._fork_point.look(collector.nodeid)
             self.send(_engine.MSG_COLLECTING, collector.nodeid)
 
     @pytest.hookimpl
@@ -119,94 +113,66 @@ class WorkerInteractor:
         self.send(_engine.MSG_DESELECTED, [_name_of(item) for item in items])
 
     @pytest.hookimpl
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        batch = []
-        by_group = self.config.option.loadgroup
-        needs = Needs()
-        for item in session.items:
-            batch.append([item.nodeid, _group(item) if by_group else None, needs.of(item)])
-            if len(batch) == ITEMS_PER_MESSAGE:
-                self.send(_engine.MSG_ITEMS, batch)
-                batch = []
-        if batch:
-            self.send(_engine.MSG_ITEMS, batch)
+    def pytest_plugin_registered(self, plugin: object) -> None:
+        name = getattr(plugin, "__file__", None) or type(plugin).__module__
+        self._fork_point.look(str(name))
 
     @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        cause = self._watch.find(adapters.repaired_descriptors(self.config))
-        if cause is not None:
-            self._refuse(
-                f"{cause} before the tests ran, and processes must not share it. This version of "
-                "phalanx forks its workers after collection: do it in a fixture or a test"
-            )
-        self._shared.set_up(session, self.send)
         self._rare_collections.end()
         self._install_claims()
-        self._zygote.send(_engine.MSG_COLLECTED, [len(session.items)])
-        self._inherited.serve_signals()
-        self._inherited.settle()  # while the controller fills the run queue
-        self._serve()
-        if self.worker is not None:
+        self._fork_point.after_collection(self._stand_for_all, self._leave_to_workers)
+        # Whoever comes here is a worker.
+        if self._fork_point.has_collected:
+            self._shared.inherit(session)
+        else:
+            self._tell_collection()
+        self._fork_point.give_files()
+        assert self.worker is not None
+        places = self.worker.await_queue()
+        if places is not None:
+            self.items = [session.items[place] for place in places] or session.items
+            self._to_data = report_writer(self.config)
+            self._settle_outcome = outcome_settler(self.config)
+            _silence_terminal(self.config)
+            junit.install(self.config, self._tell_xml)
+            retries.prepare_worker(self.config)
             self._run_tests(session)
         return True
 
-    def _serve(self) -> None:
-        """The zygote stays in here until the run is over; each worker comes out of it once."""
-        while True:
-            request, number, value = self._zygote.serve()
-            if request == "fork":
-                self._inherited.prepare()
-                born = self._fork(number)
-                if born is not None:
-                    self._become_worker(value, *born)
-                    return
-            elif request == "end":
-                self._shared.tear_down(self.send)
-                forking.leave(0)
+    def _stand_for_all(self) -> None:
+        """In the zygote that has collected, before the first fork."""
+        self._shared.set_up(self.session, self.send)
+        self._tell_collection()
 
-    def _fork(self, number: int) -> tuple[_engine.Worker, int, int, int] | None:
-        zygote = os.getpid()
-        try:
-            return self._zygote.fork(number)
-        except _engine.EngineError as error:
-            if os.getpid() == zygote:
-                raise
-            # A worker that could not begin; the controller sees it die.
-            os.write(self._stderr, f"phalanx: worker gw{number} cannot begin: {error}\n".encode())
-            os._exit(1)
+    def _leave_to_workers(self) -> None:
+        """In the zygote, after the last worker."""
+        self._shared.tear_down(self.send)
 
-    # ---- in a worker ----
+    def _tell_collection(self) -> None:
+        items = self.session.items
+        by_group = self.config.option.loadgroup
+        needs = Needs()
+        for start in range(0, len(items), ITEMS_PER_MESSAGE):
+            batch = items[start : start + ITEMS_PER_MESSAGE]
+            self.send(
+                _engine.MSG_ITEMS,
+                [
+                    [item.nodeid, _group(item) if by_group else None, needs.of(item)]
+                    for item in batch
+                ],
+            )
+        self.send(_engine.MSG_COLLECTED, [len(items)])
 
-    def _become_worker(self, value: dict[str, Any], worker: _engine.Worker, *texts: int) -> None:
-        self.worker = worker
-        self.send = self._send_or_end
-        self._by_mail = value["by_mail"]
-        if value["nice"]:
-            os.nice(value["nice"])
-        workerinput = value["workerinput"]
-        self.workerid = workerinput["workerid"]
-        identity.release_environ()
-        self._watch.release()
-        os.environ[identity.WORKER_VARIABLE] = self.workerid
-        os.environ.update(value["environment"])
-        self.workerinput.settle(workerinput)
-        out, err, faults = texts
-        self._inherited.repair(self.config, self.workerid, (out, err, faults))
-        adapters.repair(self.config)
-        self._shared.inherit(self.session)
-        self._to_data = report_writer(self.config)
-        self._settle_outcome = outcome_settler(self.config)
-        _silence_terminal(self.config)
-        junit.install(self.config, self._tell_xml)
-        retries.prepare_worker(self.config)
+    # ---- in a worker: tests ----
 
     def _run_tests(self, session: pytest.Session) -> None:
-        if self._by_mail:
+        if self._fork_point.by_mail:
             mail.run_tests(self, session)
             return
         worker = self.worker
         assert worker is not None
-        items = session.items
+        items = self.items
         protocol = self.config.hook.pytest_runtest_protocol
         index = self._claim(session)
         while index is not None:
@@ -246,13 +212,6 @@ class WorkerInteractor:
     # A child that a test forked and that returns from it must not run on: every way into the engine ends it,
     # before teardowns run twice.
 
-    def _send_or_end(self, type: int, value: object) -> int:
-        assert self.worker is not None
-        try:
-            return self.worker.send(type, value)
-        except _engine.StrayProcess:
-            self.end_stray()
-
     def _enter(self, phase: int) -> None:
         try:
             if self.worker is not None:
@@ -273,9 +232,9 @@ class WorkerInteractor:
             self.end_stray()
 
     def end_stray(self) -> NoReturn:
-        nodeid = self.session.items[self.item_index].nodeid if self.item_index >= 0 else "a hook"
+        nodeid = self.items[self.item_index].nodeid if self.item_index >= 0 else "a hook"
         os.write(
-            self._stderr,
+            self._fork_point.stderr,
             f"phalanx: a child process that {nodeid} forked returned from the test; it is ended here "
             f"(pid {os.getpid()}): end it with os._exit in the test\n".encode(),
         )
@@ -290,13 +249,12 @@ class WorkerInteractor:
         hook caller's own entry point is the one place that every caller, subset or not, goes through."""
         caller: Any = self.config.hook.pytest_runtest_teardown
         execute = caller._hookexec
-        items = self.session.items
 
         def claim_then_execute(name: str, impls: Any, kwargs: Any, firstresult: bool) -> Any:
             if kwargs.get("nextitem") is NEXT_ITEM:
                 if self._next is _UNCLAIMED:
                     self._claim_next(self.session)
-                kwargs["nextitem"] = self._next_item(items)
+                kwargs["nextitem"] = self._next_item(self.items)
             return execute(name, impls, kwargs, firstresult)
 
         caller._hookexec = claim_then_execute
@@ -413,6 +371,7 @@ class WorkerInteractor:
             if lossy:
                 self._warn_of_loss(f"{lossy} of the values in config.workeroutput", "", ("", 0, ""))
             self.send(_engine.MSG_FINISHED, output)
+            self.has_finished = True
 
 
 def _phase_after(report: pytest.TestReport) -> int:

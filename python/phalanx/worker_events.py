@@ -16,6 +16,10 @@ class WorkerEvents:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.info: dict[str, Any] = {}  # what the zygote tells of all its workers
+        self.collecting: dict[int, str | None] = {}  # who collects, -1: the zygote, and which file
+        self.died_collecting: list[tuple[WorkerController, str | None, str]] = []
+        self.not_started: str | None = None  # why a worker could not be
+        self._ready: set[int] = set()
         self.max_restart = options.max_worker_restart(run.config)
         self.cut_short: list[str] = []  # tests that were running when their worker was interrupted
         self.summary_reports: list[str] = []
@@ -32,6 +36,11 @@ class WorkerEvents:
     def set_info(self, node: WorkerController, info: dict[str, Any]) -> None:
         node.workerinfo = dict(info, id=node.gateway.id, spec=node.gateway.spec)
 
+    def make_ready(self, node: WorkerController) -> None:
+        if node.number not in self._ready:
+            self._ready.add(node.number)
+            self.run.config.hook.pytest_testnodeready(node=node)
+
     def fork(self, node: WorkerController) -> None:
         lossy = _engine.encode(node.workerinput)[1]
         if lossy:
@@ -42,15 +51,7 @@ class WorkerEvents:
                 ),
                 stacklevel=2,
             )
-        self.run.engine.fork(
-            node.number,
-            {
-                "workerinput": node.workerinput,
-                "environment": node.gateway.spec.env,
-                "nice": int(node.gateway.spec.nice or 0),
-                "by_mail": self.run.mail is not None,
-            },
-        )
+        self.run.recruiting.ask(node)
 
     def on_worker_up(self, number: int, pid: int) -> None:
         pass
@@ -145,8 +146,10 @@ class WorkerEvents:
         )
         if payload["test"] is not None:
             self._handle_crash_item(node, payload)
-        elif not self.run.stopping:
+        elif not self.run.stopping and number not in self.collecting:
             self._died_idle(node, cause)
+        elif not self.run.stopping:
+            self.died_collecting.append((node, self.collecting[number], cause))
         self._replace(node, payload["replacement"])
 
     def on_test_lost(self, number: int, payload: dict[str, Any]) -> None:
@@ -201,7 +204,7 @@ class WorkerEvents:
         self.set_info(clone, self.info)
         self.run.nodes.append(clone)
         self.fork(clone)
-        self.run.config.hook.pytest_testnodeready(node=clone)
+        self.make_ready(clone)
         if self.run.mail is not None:
             self.run.mail.replaced(clone)
 
@@ -214,6 +217,7 @@ class WorkerEvents:
 
     def on_fork_failed(self, number: int, text: str) -> None:
         node = self.run.nodes[number]
+        self.not_started = text
         self.run.config.hook.pytest_testnodedown(node=node, error=f"could not be started: {text}")
 
 

@@ -7,13 +7,18 @@ import importlib
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from phalanx import _engine
+
+if TYPE_CHECKING:
+    from phalanx.forkpoint import ForkPoint
 
 # True while this process parses the arguments of the run it works for: they say -n, and it must not
 # start workers of its own. A pytest run inside a test is another matter.
 is_configuring = False
+
+fork_point: ForkPoint | None = None  # of the zygote, and of the workers that come out of it
 
 
 def _preload() -> None:
@@ -47,26 +52,23 @@ def main(channel: int) -> NoReturn:
 
 
 def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
-    global is_configuring
+    global is_configuring, fork_point
     import pytest
     from _pytest.config import _prepareconfig
 
-    from phalanx import forking, garbage, identity, resources
+    from phalanx import forking, garbage
+    from phalanx.forkpoint import ForkPoint
     from phalanx.worker import WorkerInteractor
 
-    def refuse(reason: str) -> NoReturn:
-        zygote.send(_engine.MSG_REFUSED, reason)
-        os._exit(0)
-
-    stderr = os.dup(2)
     rare_collections = garbage.RareCollections(gc.get_threshold())
-    random_watch = forking.RandomWatch()
-    watch = resources.Watch()
-    trap = identity.Trap(refuse)
     sys.path[:] = setup["sys_path"]
     os.chdir(setup["directory"])
-    inputs: list[dict[str, Any]] = setup["workerinputs"]
-    _set_environment(setup, inputs, trap)
+    point = fork_point = ForkPoint(zygote, setup["start_method"], os.dup(2))
+    _set_environment(setup)
+    if setup["worker"] is None:
+        point.set_traps(setup["workerinputs"], setup["environments"])
+    else:
+        point.start_as(setup["worker"])
 
     interactor = None
     usage_error = None
@@ -79,51 +81,37 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
             is_configuring = False
         basetemp = setup["basetemp"]
         # A directory of its own: pytest empties the one it is given when somebody first asks for it.
-        _reset_options(config, basetemp and os.path.join(basetemp, "popen-zygote"))
-        config._parser.prog = os.path.basename(inputs[0]["mainargv"][0])
-        varying = identity.varying_keys(inputs) | {"workerid"}
-        workerinput = identity.WorkerInput(inputs[0], varying, trap)
-        config.workerinput = workerinput  # type: ignore[attr-defined]
+        _reset_options(config, basetemp and os.path.join(basetemp, f"popen-{point.name}"))
+        config._parser.prog = os.path.basename(setup["workerinputs"][0]["mainargv"][0])
+        point.config = config
+        config.workerinput = point.workerinput  # type: ignore[attr-defined]
         config.workeroutput = {}  # type: ignore[attr-defined]
-        interactor = WorkerInteractor(
-            config,
-            zygote,
-            workerinput,
-            watch,
-            forking.Inherited(random_watch),
-            refuse,
-            stderr,
-            rare_collections,
-        )
+        interactor = WorkerInteractor(config, point, rare_collections)
         status = config.hook.pytest_cmdline_main(config=config)
     except pytest.UsageError as error:
         usage_error = [str(arg) for arg in error.args]
     except BaseException as error:
-        send = zygote.send if interactor is None else interactor.send
+        send = point.send if interactor is None else interactor.send
         if not isinstance(error, KeyboardInterrupt):
             send(_engine.MSG_INTERNAL_ERROR, _text_of(error))
         status = 1
-    if interactor is not None and interactor.worker is not None:
-        forking.leave(int(status or 0), stderr)
-    zygote.send(
-        _engine.MSG_ZYGOTE_DONE,
-        {"usage_error": usage_error, "status": None if status is None else int(status)},
-    )
-    forking.leave(0)
+    if interactor is None or not interactor.has_finished:
+        point.send(
+            _engine.MSG_SESSION_DONE,
+            {"usage_error": usage_error, "status": None if status is None else int(status)},
+        )
+    forking.leave(0 if point.worker is None else int(status or 0), point.stderr)
 
 
-def _set_environment(setup: dict[str, Any], inputs: list[dict[str, Any]], trap: Any) -> None:
+def _set_environment(setup: dict[str, Any]) -> None:
     from phalanx import identity
 
+    shared = setup["workerinputs"][0]
     os.environ.clear()
     os.environ.update(setup["environment"])
-    os.environ["PYTEST_XDIST_TESTRUNUID"] = inputs[0]["testrunuid"]
-    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(inputs[0]["workercount"])
+    os.environ["PYTEST_XDIST_TESTRUNUID"] = shared["testrunuid"]
+    os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(shared["workercount"])
     os.environ.pop(identity.WORKER_VARIABLE, None)
-    environments: list[dict[str, str]] = setup["environments"]
-    varying = identity.varying_keys(environments)
-    os.environ.update({k: v for k, v in environments[0].items() if k not in varying})
-    identity.trap_environ(varying | {identity.WORKER_VARIABLE}, trap)
 
 
 def _reset_options(config: Any, basetemp: str | None) -> None:

@@ -1,4 +1,5 @@
-"""Events of the zygote, turned into pytest's hooks: a run until its workers are forked."""
+"""Events of whoever collects, the zygote or each worker, turned into pytest's hooks: a run until its tests
+are handed out."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import pytest
 
 from phalanx import count, crash, ordering
 from phalanx._engine import EngineError
+from phalanx.gathering import ZYGOTE, Once, describe_difference
 from phalanx.history import History
 from phalanx.run import Run
 from phalanx.serialize import warning_from_data
@@ -16,45 +18,85 @@ from phalanx.worker_events import WorkerEvents
 
 
 class ZygoteEvents:
+    """`number` is -1 for the zygote, else that of a worker which collects for itself."""
+
     def __init__(self, run: Run, workers: WorkerEvents, history: History) -> None:
         self.run = run
         self._workers = workers
         self._history = history
-        self._collecting: str | None = None  # the file that the zygote imports
+        self._collecting = workers.collecting
+        self._lists: dict[int, list[str]] = {}  # of node ids, until they are compared
+        self._groups: dict[int, list[Any]] = {}
+        self._first = ZYGOTE  # whose list is the run's
+        self._differing: list[int] = []
+        self._once = Once()
         self._config_warnings: set[Any] = set()
 
     def note_config_warning(self, warning: Any) -> None:
         """This process has recorded it, and need not hear of it again."""
         self._config_warnings.add(_warning_key(warning))
 
-    def on_ready(self, number: int, info: dict[str, Any]) -> None:
+    # ---- how workers come to be ----
+
+    def on_fork_here(self, number: int, data: dict[str, Any]) -> None:
+        if self._is_ending():
+            return
         for node in self.run.nodes:
-            self._workers.set_info(node, info)
-            self.run.config.hook.pytest_testnodeready(node=node)
+            self._begin(node.number)
+        self.run.recruiting.fork_here(data["place"], data["what"])
+
+    def on_refused(self, number: int, reason: str) -> None:
+        if self._is_ending():
+            return
+        self._begin(0)
+        self.run.recruiting.refused(reason)
+
+    def _begin(self, number: int) -> None:
+        """This worker goes on where the zygote stands."""
+        self._once.begin(number)
+        self._collecting[number] = self._collecting.get(ZYGOTE)
+
+    def _is_ending(self) -> bool:
+        """Whether the run is over before it has workers."""
+        self.run.over = self.run.interrupted or self.run.stopping
+        return self.run.over
+
+    # ---- collecting ----
+
+    def on_ready(self, number: int, info: dict[str, Any]) -> None:
         self._workers.info = info
+        for node in self.run.nodes if number < 0 else [self.run.nodes[number]]:
+            self._workers.set_info(node, info)
+            self._workers.make_ready(node)
 
     def on_collecting(self, number: int, nodeid: str) -> None:
-        self._collecting = nodeid
+        self._collecting[number] = nodeid
 
     def on_items(self, number: int, items: list[Any]) -> None:
+        self._lists.setdefault(number, []).extend(item[0] for item in items)
         if self.run.mail is not None:
-            self.run.mail.add_groups(len(self.run.ids), [item[1] for item in items])
-        self.run.ids += [item[0] for item in items]
+            self._groups.setdefault(number, []).extend(item[1] for item in items)
 
     def on_deselected(self, number: int, ids: list[str]) -> None:
-        if self.run.terminal:
+        if self.run.terminal and self._once.is_new(number, "deselected", *ids):
             self.run.terminal._add_stats("deselected", [_Deselected(nodeid) for nodeid in ids])
 
     def on_collect_report(self, number: int, data: dict[str, Any]) -> None:
         report = self.run.config.hook.pytest_report_from_serializable(
             config=self.run.config, data=data
         )
-        self.run.config.hook.pytest_collectreport(report=report)
+        if self._once.is_new(number, "report", report.nodeid, report.outcome, report.longreprtext):
+            self.run.config.hook.pytest_collectreport(report=report)
 
     def on_warning(self, number: int, data: dict[str, Any]) -> None:
         warning = warning_from_data(data["warning"])
-        if data["when"] == "config" and _warning_key(warning) in self._config_warnings:
+        key = _warning_key(warning)
+        if data["when"] == "config" and key in self._config_warnings:
             return  # this process read the same configuration and has said so
+        if data["when"] != "runtest" and not self._once.is_new(
+            number, "warning", data["when"], data["nodeid"], *key
+        ):
+            return
         self.run.config.hook.pytest_warning_recorded.call_historic(
             kwargs={
                 "warning_message": warning,
@@ -64,32 +106,76 @@ class ZygoteEvents:
             }
         )
 
-    def on_collected(self, number: int, count: int) -> None:
-        session = self.run.session
-        if count != len(self.run.ids):
-            raise RuntimeError(f"{count} tests were collected, {len(self.run.ids)} arrived")
-        ids = list(self.run.ids)
-        for node in self.run.nodes:
-            self.run.config.hook.pytest_xdist_node_collection_finished(node=node, ids=ids)
+    def on_collected(self, number: int, payload: tuple[int, bool]) -> None:
+        count, differs = payload
+        ids = self._lists.get(number, [])
+        if count != len(ids):
+            raise RuntimeError(f"{count} tests were collected, {len(ids)} arrived")
+        self._collecting.pop(number, None)
+        if not self.run.ids:
+            self.run.ids, self._first = ids, number
+            if self.run.mail is not None:
+                self.run.mail.add_groups(0, self._groups.get(number, []))
+        if differs:
+            self._differing.append(number)
+        elif number != self._first:
+            del self._lists[number]
+        for node in self.run.nodes if number < 0 else [self.run.nodes[number]]:
+            self.run.config.hook.pytest_xdist_node_collection_finished(node=node, ids=list(ids))
             if self.run.trdist:
                 self.run.trdist.setstatus(
                     node.gateway.spec, WorkerStatus.CollectionDone, tests_collected=count
                 )
-        session.testscollected = count
+        if number < 0:
+            self._complete()
+
+    def on_gathered(self, number: int, count: int) -> None:
+        """Every worker that is alive has collected."""
+        for node, file, cause in self._workers.died_collecting:
+            self.run.fail(f"worker {node.gateway.id} died {_while(file)}: {cause}")
+        if self._differing and not self.run.stopping:
+            self._report_differences()
+            self.run.stop()
+        else:
+            self._complete()
+
+    def _report_differences(self) -> None:
+        first = self.run.nodes[self._first].gateway.id
+        for number in self._differing:
+            other = self.run.nodes[number].gateway.id
+            report = pytest.CollectReport(
+                nodeid=other,
+                outcome="failed",
+                longrepr=describe_difference(
+                    first, self.run.ids, other, self._lists[number], self.run.recruiting.line
+                ),
+                result=[],
+            )
+            self.run.config.hook.pytest_collectreport(report=report)
+
+    def _complete(self) -> None:
+        session = self.run.session
+        session.testscollected = len(self.run.ids)
         if session.testsfailed and not self.run.config.option.continue_on_collection_errors:
-            self.run.over = True
             self.run.pending_exception = session.Interrupted(_errors_during_collection(session))
-            return
-        if self.run.interrupted or self.run.stopping:
+            self._abandon()
+        elif self.run.interrupted or self.run.stopping:
+            self._abandon()
+        else:
+            self._show_start()
+            try:
+                self._start_tests()
+            except EngineError as error:  # too few descriptors, too little memory
+                raise pytest.UsageError(f"the workers cannot be started: {error}") from None
+            if self.run.mail is not None:  # an error in there is one of the scheduler
+                self.run.mail.collected(self.run.nodes, self.run.ids)
+
+    def _abandon(self) -> None:
+        """There will be no test. Workers that are there end their sessions."""
+        if self.run.forked:
+            self.run.stop()
+        else:
             self.run.over = True
-            return
-        self._show_start()
-        try:
-            self._start_workers()
-        except EngineError as error:  # too few descriptors, too little memory
-            raise pytest.UsageError(f"the workers cannot be started: {error}") from None
-        if self.run.mail is not None:  # an error in there is one of the scheduler
-            self.run.mail.collected(self.run.nodes, self.run.ids)
 
     def _show_start(self) -> None:
         assert self.run.sched is not None
@@ -101,22 +187,24 @@ class ZygoteEvents:
             name = getattr(self.run.sched, "name", type(self.run.sched).__name__)
             self.run.terminal.write_line(f"scheduling tests via {name}")
         shared = f" and the shared fixtures {', '.join(self.run.shared)}" if self.run.shared else ""
-        self.run.report_line(f"forked after collection{shared}")
+        self.run.report_line(f"{self.run.recruiting.line}{shared}")
 
-    def _start_workers(self) -> None:
+    def _start_tests(self) -> None:
+        self.run.is_planned = True
         self._history.read()
         self.run.engine.plan(
             dist=self.run.dist if self.run.mail is None else "mail",
             workers=len(self.run.nodes),
             reorder=bool(self.run.config.option.loadscopereorder),
-            max_restarts=-1 if self._workers.max_restart is None else self._workers.max_restart,
+            max_restarts=self.run.max_restarts,
             interleave=count.is_repeated(self.run.config),
             keep_order=ordering.keeps_order(self.run.config),
             max_chunk=self.run.config.option.maxschedchunk or 0,
         )
-        for node in self.run.nodes:
-            self._workers.fork(node)
-        self.run.forked = True
+        if self.run.recruiting.is_late:
+            for node in self.run.nodes:
+                self._workers.fork(node)
+            self.run.forked = True
 
     def on_shared(self, number: int, data: dict[str, Any]) -> None:
         """Fixtures that every worker inherits: set up, or failed to be torn down."""
@@ -127,41 +215,58 @@ class ZygoteEvents:
             config.hook.pytest_runtest_logreport(report=report)
 
     def on_early_claims(self, number: int, name: str) -> None:
-        self.run.report_line(f"early claims: {name}")
+        if self._once.is_new(number, "early claims", name):
+            self.run.report_line(f"early claims: {name}")
 
-    def on_refused(self, number: int, reason: str) -> None:
-        self.run.over = True
-        self.run.pending_exception = pytest.UsageError(reason)
+    # ---- ends without a test ----
 
-    def on_zygote_done(self, number: int, data: dict[str, Any]) -> None:
-        """Its session ended without a fork: a usage error, or an exception of a plugin."""
-        self.run.over = True
-        if data["usage_error"] is not None:
-            self.run.pending_exception = pytest.UsageError(*data["usage_error"])
-        elif (
-            self.run.pending_exception is None
-            and not self.run.internal_error
-            and not self.run.stopping
-        ):
-            self.run.pending_exception = RuntimeError(
-                f"the zygote's session ended with exit status {data['status']} before any test ran"
-            )
+    def on_session_done(self, number: int, data: dict[str, Any]) -> None:
+        """A session ended before there were tests to run: a usage error, or an exception of a plugin."""
+        if self.run.pending_exception is None and not self.run.stopping:
+            if data["usage_error"] is not None:
+                self.run.pending_exception = pytest.UsageError(*data["usage_error"])
+            elif not self.run.internal_error:
+                who = "the zygote" if number < 0 else self.run.nodes[number].gateway.id
+                self.run.pending_exception = RuntimeError(
+                    f"the session of {who} ended with exit status {data['status']} before any test ran"
+                )
+        self._collecting.pop(number, None)
+        self._abandon()
 
     def on_zygote_down(self, number: int, payload: tuple[int | None, str | None]) -> None:
         if self.run.over:
             return
         status, text = payload
         self.run.over = True
-        if self.run.interrupted:
+        if not self.run.interrupted:
+            self._blame(self._collecting.get(ZYGOTE), text or crash.describe_status(status))
+
+    def finish(self) -> None:
+        """All workers are gone. If none of them had collected, that has to have a reason."""
+        run = self.run
+        if self.run.is_planned or run.stopping or run.pending_exception is not None or run.over:
             return
-        cause = text or crash.describe_status(status)
+        if self._workers.died_collecting:
+            for file, cause in {
+                file: cause for _, file, cause in self._workers.died_collecting
+            }.items():
+                self._blame(file, cause)
+        elif self._workers.not_started is not None:
+            run.pending_exception = pytest.UsageError(
+                f"no worker could be started: {self._workers.not_started}"
+            )
+        elif not run.session.shouldfail and not run.session.shouldstop:
+            run.pending_exception = RuntimeError("all workers ended before any test ran")
+
+    def _blame(self, file: str | None, cause: str) -> None:
+        """Whoever collected died of it."""
         session = self.run.session
-        if self._collecting is None:
+        if file is None:
             self.run.pending_exception = pytest.UsageError(
                 f"the process that collects the tests died while it configured pytest: {cause}"
             )
             return
-        report = crash.collect_report(self._collecting, cause)
+        report = crash.collect_report(file, cause)
         self.run.config.hook.pytest_collectreport(report=report)
         self.run.pending_exception = session.Interrupted(_errors_during_collection(session))
 
@@ -178,6 +283,10 @@ class _Deselected:
         self.nodeid = nodeid
         path, bracket, parameters = nodeid.partition("[")
         self.name = path.rpartition("::")[2] + bracket + parameters
+
+
+def _while(file: str | None) -> str:
+    return f"while it collected {file}" if file else "while it configured pytest"
 
 
 def _errors_during_collection(session: pytest.Session) -> str:

@@ -229,6 +229,78 @@ static PyObject *write_history(PyObject *self, PyObject *args)
     return controller ? phx_py_history_write(controller, args) : NULL;
 }
 
+static PyObject *recruit(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"workers", "max_restarts", NULL};
+    struct phx_controller *controller = engine(self);
+    unsigned int workers;
+    long long max_restarts;
+    if (!controller ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "IL", names, &workers, &max_restarts))
+        return NULL;
+    struct phx_err err = {0};
+    return none_or_raise(self, phx_controller_recruit(controller, workers, max_restarts, &err),
+                         &err);
+}
+
+static PyObject *become(PyObject *self, PyObject *args)
+{
+    struct phx_controller *controller = engine(self);
+    unsigned int number;
+    PyObject *value;
+    struct phx_buf body;
+    if (!controller || !PyArg_ParseTuple(args, "IO", &number, &value) ||
+        phx_py_encode(&body, value, NULL) < 0)
+        return NULL;
+    struct phx_err err = {0};
+    int status;
+    Py_BEGIN_ALLOW_THREADS status =
+        phx_controller_become(controller, number, phx_buf_head(&body), phx_buf_size(&body), &err);
+    Py_END_ALLOW_THREADS phx_buf_fini(&body);
+    return none_or_raise(self, status, &err);
+}
+
+static PyObject *start_program(PyObject *self, unsigned int number, PyObject *value,
+                               const struct phx_controller_program *program)
+{
+    struct phx_controller *controller = engine(self);
+    struct phx_buf body;
+    if (!controller || phx_py_encode(&body, value, NULL) < 0)
+        return NULL;
+    struct phx_err err = {0};
+    int status;
+    Py_BEGIN_ALLOW_THREADS status = phx_controller_start(
+        controller, number, program, phx_buf_head(&body), phx_buf_size(&body), &err);
+    Py_END_ALLOW_THREADS phx_buf_fini(&body);
+    return none_or_raise(self, status, &err);
+}
+
+static PyObject *start(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"number", "value", "argv", "environment", "directory", NULL};
+    unsigned int number;
+    PyObject *value, *argv = Py_None, *environment = Py_None, *directory = NULL;
+    PyObject *argv_strings = NULL, *environment_strings = NULL, *result = NULL;
+    struct phx_controller_program program = {0};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "IO|OOO&", names, &number, &value, &argv,
+                                     &environment, PyUnicode_FSConverter, &directory))
+        return NULL;
+    if (argv != Py_None && !(program.argv = string_array(argv, &argv_strings)))
+        goto out;
+    if (environment != Py_None &&
+        !(program.environment = string_array(environment, &environment_strings)))
+        goto out;
+    program.directory = directory ? PyBytes_AS_STRING(directory) : NULL;
+    result = start_program(self, number, value, program.argv ? &program : NULL);
+out:
+    PyMem_Free((void *)program.argv);
+    PyMem_Free((void *)program.environment);
+    Py_XDECREF(argv_strings);
+    Py_XDECREF(environment_strings);
+    Py_XDECREF(directory);
+    return result;
+}
+
 static PyObject *fork_method(PyObject *self, PyObject *args)
 {
     struct phx_controller *controller = engine(self);
@@ -296,7 +368,14 @@ static int has_shape(uint16_t type, PyObject *value)
     case PHX_MSG_WARNING:
     case PHX_MSG_XML_RECORD:
     case PHX_MSG_SHARED:
+    case PHX_MSG_READY:
+    case PHX_MSG_COLLECT_REPORT:
+    case PHX_MSG_SESSION_DONE:
+    case PHX_MSG_FORK_HERE:
         return PyDict_CheckExact(value);
+    case PHX_MSG_ITEMS:
+    case PHX_MSG_DESELECTED:
+        return PyList_CheckExact(value);
     case PHX_MSG_LOG_START:
     case PHX_MSG_LOG_FINISH:
         return PyTuple_CheckExact(value);
@@ -305,6 +384,9 @@ static int has_shape(uint16_t type, PyObject *value)
                PyLong_CheckExact(PyTuple_GET_ITEM(value, 0)) &&
                PyFloat_CheckExact(PyTuple_GET_ITEM(value, 1));
     case PHX_MSG_INTERNAL_ERROR:
+    case PHX_MSG_COLLECTING:
+    case PHX_MSG_EARLY_CLAIMS:
+    case PHX_MSG_REFUSED:
         return PyUnicode_CheckExact(value);
     default:
         return 1;
@@ -340,7 +422,10 @@ static PyObject *event_tuple(PyObject *self, struct phx_controller *controller,
     case PHX_EVENT_MESSAGE:
         return message_tuple(self, controller, event);
     case PHX_EVENT_COLLECTED:
-        return Py_BuildValue("(siK)", "collected", number, (unsigned long long)event->count);
+        return Py_BuildValue("(si(KO))", "collected", number, (unsigned long long)event->count,
+                             event->status ? Py_True : Py_False);
+    case PHX_EVENT_GATHERED:
+        return Py_BuildValue("(siK)", "gathered", number, (unsigned long long)event->count);
     case PHX_EVENT_ZYGOTE_DOWN:
         return Py_BuildValue("(si(Nz))", "zygote_down", number, exit_status(event), event->text);
     case PHX_EVENT_WORKER_UP:
@@ -584,7 +669,15 @@ static PyMethodDef methods[] = {
      "write_history(path, uid, outcomes, complete, optional) -> warning\n\nAdds the run: outcomes "
      "has one "
      "letter for each test."},
+    {"recruit", (PyCFunction)(void (*)(void))recruit, METH_VARARGS | METH_KEYWORDS,
+     "recruit(workers, max_restarts)\n\nMakes room for workers that collect for themselves."},
     {"fork", fork_method, METH_VARARGS, "fork(number, value)\n\nAsks for a worker."},
+    {"start", (PyCFunction)(void (*)(void))start, METH_VARARGS | METH_KEYWORDS,
+     "start(number, value, argv=None, environment=None, directory=None)\n\nStarts a worker from "
+     "scratch; without argv by the program of the zygote."},
+    {"become", become, METH_VARARGS,
+     "become(number, value)\n\nThe zygote, which cannot be forked or has no set-up, is this "
+     "worker."},
     {"poll", poll_method, METH_VARARGS,
      "poll(timeout=-1.0) -> [(event, number, payload)]\n\nWaits for events, in seconds; runs "
      "signal "

@@ -1,10 +1,13 @@
-/* `_engine.Worker`: what a worker process asks of the engine. Made by Zygote.fork in the child.
+/* `_engine.Worker`: what a worker process asks of the engine. Made by Zygote.fork in the child, or
+ * by Zygote.become.
  *
- * Runs in a worker, in its main thread. Its calls do not release the GIL: a claim takes less time
- * than the release would, and a write waits only while the controller is behind. */
+ * Runs in a worker, in its main thread. Its calls do not release the GIL, but for await_queue: a
+ * claim takes less time than the release would, and a write waits only while the controller is
+ * behind. */
 #include "py/engine.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 struct worker {
     PyObject_HEAD struct phx_worker
@@ -35,6 +38,39 @@ static PyObject *none_or_raise(PyObject *self, int status)
     if (status < 0)
         return phx_py_raise(phx_py_state_of(self), status, NULL);
     Py_RETURN_NONE;
+}
+
+/* The places as a list; frees them. */
+static PyObject *list_of(uint32_t *tests, size_t count)
+{
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list && i < count; i++) {
+        PyObject *place = PyLong_FromUnsignedLong(tests[i]);
+        if (place)
+            PyList_SET_ITEM(list, (Py_ssize_t)i, place);
+        else
+            Py_CLEAR(list);
+    }
+    free(tests);
+    return list;
+}
+
+static PyObject *await_queue(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    uint32_t *tests = NULL;
+    size_t count = 0;
+    struct phx_err err = {0};
+    int status;
+    do {
+        Py_BEGIN_ALLOW_THREADS status = phx_worker_await_queue(engine(self), &tests, &count, &err);
+        Py_END_ALLOW_THREADS if (status == -EINTR && PyErr_CheckSignals() < 0) return NULL;
+    } while (status == -EINTR);
+    if (status < 0)
+        return phx_py_raise(phx_py_state_of(self), status, &err);
+    if (status == 0)
+        Py_RETURN_NONE;
+    return list_of(tests, count);
 }
 
 static PyObject *claim(PyObject *self, PyObject *unused)
@@ -129,6 +165,10 @@ static void dealloc(PyObject *self)
 }
 
 static PyMethodDef methods[] = {
+    {"await_queue", await_queue, METH_NOARGS,
+     "await_queue() -> [place] | None\n\nWaits for the run queue: for each test of the run its "
+     "place "
+     "in this worker's list (none: they are the same); None when nothing is to run."},
     {"claim", claim, METH_NOARGS, "The next test's index, or None when this worker should end."},
     {"take", take, METH_NOARGS,
      "By mail: waits for the next test's index; None when no more will come."},
@@ -161,7 +201,7 @@ int phx_py_add_worker(PyObject *module)
     state->worker_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
     if (!state->worker_type)
         return -1;
-    /* Only Zygote.fork makes one: no constructor. */
+    /* Only Zygote.fork and Zygote.become make one: no constructor. */
     state->worker_type->tp_new = NULL;
     return PyModule_AddType(module, state->worker_type);
 }

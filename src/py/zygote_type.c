@@ -57,8 +57,9 @@ static PyObject *request_tuple(const struct phx_zygote_request *request)
     case PHX_MSG_SETUP:
         return Py_BuildValue("(siN)", "setup", -1, phx_value_decode(request->value, request->size));
     case PHX_MSG_FORK:
-        return Py_BuildValue("(sIN)", "fork", request->number,
-                             phx_value_decode(request->value, request->size));
+    case PHX_MSG_BECOME:
+        return Py_BuildValue("(sIN)", request->type == PHX_MSG_FORK ? "fork" : "become",
+                             request->number, phx_value_decode(request->value, request->size));
     default:
         return Py_BuildValue("(siO)", "end", -1, Py_None);
     }
@@ -74,7 +75,9 @@ static PyObject *serve(PyObject *self, PyObject *unused)
     return request_tuple(&request);
 }
 
-static PyObject *become_worker(PyObject *self)
+/* Makes this process the worker that was prepared: a child of the zygote's, or the zygote itself.
+ */
+static PyObject *begin_worker(PyObject *self, int is_child)
 {
     const struct phx_py_state *state = phx_py_state_of(self);
     struct phx_err err = {0};
@@ -83,8 +86,12 @@ static PyObject *become_worker(PyObject *self)
     PyObject *wrapper = phx_py_worker_new(state, &worker);
     if (!wrapper)
         return NULL;
-    int status = phx_zygote_become_worker(engine(self), worker, &birth, &err);
-    if (status < 0) {
+    int status;
+    Py_BEGIN_ALLOW_THREADS status =
+        is_child ? phx_zygote_become_worker(engine(self), worker, &birth, &err)
+                 : phx_zygote_turn_worker(engine(self), worker, &birth, &err);
+    Py_END_ALLOW_THREADS if (status < 0)
+    {
         Py_DECREF(wrapper);
         return phx_py_raise(state, status, &err);
     }
@@ -112,13 +119,26 @@ static PyObject *fork_worker(PyObject *self, PyObject *number)
     int fork_errno = errno;
     if (pid == 0) {
         PyOS_AfterFork_Child();
-        return become_worker(self);
+        return begin_worker(self, 1);
     }
     PyOS_AfterFork_Parent();
     status = phx_zygote_settle(engine(self), pid < 0 ? -fork_errno : pid);
     if (status < 0)
         return phx_py_raise(state, status, NULL);
     Py_RETURN_NONE;
+}
+
+static PyObject *become(PyObject *self, PyObject *number)
+{
+    const struct phx_py_state *state = phx_py_state_of(self);
+    unsigned long value = PyLong_AsUnsignedLong(number);
+    if (value == (unsigned long)-1 && PyErr_Occurred())
+        return NULL;
+    struct phx_err err = {0};
+    int status = phx_zygote_prepare(engine(self), (uint32_t)value, &err);
+    if (status < 0)
+        return phx_py_raise(state, status, &err);
+    return begin_worker(self, 0);
 }
 
 static void dealloc(PyObject *self)
@@ -133,12 +153,15 @@ static PyMethodDef methods[] = {
     {"send", send, METH_VARARGS,
      "send(type, value) -> lossy\n\nWrites a message to the controller."},
     {"serve", serve, METH_NOARGS,
-     "serve() -> (request, number, value)\n\nWaits for \"setup\", \"fork\" or \"end\"; reaps "
-     "workers "
-     "meanwhile."},
+     "serve() -> (request, number, value)\n\nWaits for \"setup\", \"fork\", \"become\" or "
+     "\"end\"; reaps workers meanwhile."},
     {"fork", fork_worker, METH_O,
      "fork(number) -> None in the zygote; (Worker, stdout, stderr, faults) in the worker, the last "
      "three being descriptors of memfds."},
+    {"become", become, METH_O,
+     "become(number) -> (Worker, stdout, stderr, faults)\n\nThe same without a fork: this process "
+     "is "
+     "that worker from now on."},
     {NULL, NULL, 0, NULL},
 };
 

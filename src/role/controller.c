@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,14 +20,7 @@
 enum {
     GUARD_CONTROL_FD = 3,
     GUARD_CONTROLLER_FD = 4,
-    UNLIMITED_SPARES = 1024, /* room for replacements where their number has no limit */
-    LATE_TESTS_MAX = 4096,   /* tests that may be handed out a second time in one run */
-    RELIEFS_MAX = 256,       /* workers for late tests when all others are gone */
-    /* Both ends write before they read: with more requests under way than a socket holds answers,
-     * each would wait for the other. */
-    REQUESTS_UNANSWERED_MAX = 32,
-    FDS_PER_WORKER = 5, /* pidfd, channel, three memfds */
-    FDS_OF_THE_HOST = 256,
+    LATE_TESTS_MAX = 4096, /* tests that may be handed out a second time in one run */
 };
 
 #define ZYGOTE_PATIENCE (30 * PHX_S) /* for the exit handlers it inherited */
@@ -66,49 +58,6 @@ static int start_guard(struct phx_controller *c, const char *path, struct phx_er
     status = phx_watch_open(&c->guard_watch, &c->loop, pid, pidfd, phx_controller_on_guard_gone);
     if (status < 0)
         return phx_err_set(err, status, "cannot watch the guard");
-    return 0;
-}
-
-int phx_controller_spawn_zygote(struct phx_controller *c, struct phx_err *err)
-{
-    int pair[2];
-    struct phx_zygote_peer *zygote = calloc(1, sizeof *zygote);
-    if (!zygote)
-        return -ENOMEM;
-    zygote->watch.pidfd = -1;
-    phx_collection_init(&zygote->collected);
-    zygote->controller = c;
-    zygote->generation = c->zygote ? c->zygote->generation + 1 : 1;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-        int status = phx_err_set(err, -errno, "cannot make a channel to the zygote");
-        free(zygote);
-        return status;
-    }
-    int status =
-        phx_channel_open(&zygote->channel, &c->loop, pair[0], phx_controller_on_zygote_bytes);
-    if (status < 0) {
-        phx_fd_close(&pair[1]);
-        free(zygote);
-        return phx_err_set(err, status, "cannot watch the zygote");
-    }
-    zygote->next = c->zygote;
-    c->zygote = zygote;
-    status = phx_channel_send(&c->guard, PHX_MSG_SPAWN, phx_buf_head(&c->spawn),
-                              phx_buf_size(&c->spawn), &pair[1], 1);
-    phx_fd_close(&pair[1]);
-    if (status == 0 && c->has_setup) {
-        status = phx_channel_send(&zygote->channel, PHX_MSG_SETUP, phx_buf_head(&c->setup),
-                                  phx_buf_size(&c->setup), NULL, 0);
-        if (status == -EPIPE) /* it is dead already, or could not be started: the guard tells */
-            status = 0;
-    }
-    if (status < 0) {
-        zygote->state = PHX_ZYGOTE_GONE;
-        snprintf(zygote->why, sizeof zygote->why, "cannot start a zygote: %s",
-                 phx_err_text(status));
-        return phx_err_set(err, status, "cannot start a zygote");
-    }
-    zygote->state = c->has_setup ? PHX_ZYGOTE_WORKING : PHX_ZYGOTE_STARTING;
     return 0;
 }
 
@@ -203,135 +152,45 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
     return 0;
 }
 
-/* The usual soft limit of 1,024 descriptors is for programs that use select(); it ends at 200
- * workers. */
-static int make_room_for_fds(uint32_t nworkers, struct phx_err *err)
+static int plan_queue(struct phx_controller *c, const struct phx_planner_options *options,
+                      struct phx_err *err)
 {
-    struct rlimit limit;
-    rlim_t wanted = (rlim_t)nworkers * FDS_PER_WORKER + FDS_OF_THE_HOST;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
-        return 0;
-    if (limit.rlim_max < wanted)
-        return phx_err_set(
-            err, -EMFILE, "%u workers need %llu file descriptors, the limit is %llu (ulimit -Hn)",
-            nworkers, (unsigned long long)wanted, (unsigned long long)limit.rlim_max);
-    limit.rlim_cur = wanted;
-    return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+    struct phx_plan plan;
+    int status = phx_planner_make(&plan, &c->collection, options);
+    if (status < 0)
+        return phx_err_set(err, status, "cannot plan the run");
+    status = make_queue(c, &plan, err);
+    phx_plan_fini(&plan);
+    return status;
 }
 
 int phx_controller_plan(struct phx_controller *c, const struct phx_planner_options *options,
                         int64_t max_restarts, struct phx_err *err)
 {
-    if (c->queue_mem || c->zygote->state != PHX_ZYGOTE_COLLECTED)
+    int status = 0, recruits = !c->members;
+    if (c->queue_mem || !c->has_collection)
         return phx_err_set(err, PHX_E_STATE, "there is nothing to plan");
-    int64_t spares =
-        max_restarts < 0 || max_restarts > UNLIMITED_SPARES ? UNLIMITED_SPARES : max_restarts;
-    uint64_t wanted = options->nworkers + (uint64_t)spares + RELIEFS_MAX;
-    if (options->nworkers > PHX_RUNQ_WORKERS_MAX)
-        return phx_err_set(err, -EINVAL, "%u workers were asked for, the most is %d",
-                           options->nworkers, PHX_RUNQ_WORKERS_MAX);
-    int status = make_room_for_fds(options->nworkers, err);
+    if (recruits)
+        status = phx_controller_recruit(c, options->nworkers, max_restarts, err);
     if (status < 0)
         return status;
-    c->members_max = wanted < PHX_RUNQ_WORKERS_MAX ? (uint32_t)wanted : PHX_RUNQ_WORKERS_MAX;
-    c->members = calloc(c->members_max, sizeof *c->members);
-    struct phx_plan plan;
-    status = c->members ? phx_planner_make(&plan, &c->collection, options) : -ENOMEM;
-    if (status < 0) {
-        phx_err_set(err, status, "cannot plan the run");
-    } else {
-        status = make_queue(c, &plan, err);
-        phx_plan_fini(&plan);
-    }
-    if (status < 0) {
+    status = plan_queue(c, options, err);
+    if (status < 0 && recruits) { /* it can be tried again */
         free(c->members);
         c->members = NULL;
         c->members_max = 0;
-        return status;
     }
-    c->restarts_left = max_restarts;
-    c->next_number = options->nworkers;
-    c->nparallel = options->nworkers;
+    if (status < 0)
+        return status;
     c->dist = options->dist;
     c->has_costs = options->cost_us != NULL;
-    return 0;
-}
-
-int phx_controller_send_requests(struct phx_controller *c)
-{
-    if (c->zygote->state != PHX_ZYGOTE_COLLECTED)
-        return 0;
-    int unanswered = 0;
-    for (struct phx_request *request = c->requests; request && unanswered < REQUESTS_UNANSWERED_MAX;
-         request = request->next) {
-        unanswered++;
-        if (request->sent)
-            continue;
-        struct phx_buf body;
-        phx_buf_init(&body);
-        int status = phx_msg_put_fork(&body, request->number, phx_buf_head(&request->value),
-                                      phx_buf_size(&request->value));
-        if (status == 0)
-            status = phx_channel_send(&c->zygote->channel, PHX_MSG_FORK, phx_buf_head(&body),
-                                      phx_buf_size(&body), &c->queue_fd, 1);
-        phx_buf_fini(&body);
-        if (status < 0)
-            return status == -EPIPE ? 0 : status; /* its death is seen elsewhere */
-        request->sent = 1;
-    }
-    return 0;
-}
-
-void phx_controller_drop_request(struct phx_controller *c, uint32_t number)
-{
-    for (struct phx_request **at = &c->requests; *at; at = &(*at)->next) {
-        struct phx_request *request = *at;
-        if (request->number != number)
-            continue;
-        *at = request->next;
-        phx_buf_fini(&request->value);
-        free(request);
-        return;
-    }
-}
-
-/* Takes a request back that could not be made. */
-static void forget_request(struct phx_controller *c, uint32_t number)
-{
-    phx_controller_drop_request(c, number);
-    phx_member_free(c->members[number]);
-    c->members[number] = NULL;
-    c->nactive--;
-}
-
-int phx_controller_fork(struct phx_controller *c, uint32_t number, const void *value, size_t size,
-                        struct phx_err *err)
-{
-    if (!c->queue_mem || number >= c->next_number || c->members[number])
-        return phx_err_set(err, PHX_E_STATE, "worker gw%u cannot be asked for", number);
-    struct phx_member *member = phx_member_new(c, number);
-    struct phx_request *request = calloc(1, sizeof *request);
-    if (!member || !request || phx_buf_append(&request->value, value, size) < 0) {
-        phx_member_free(member);
-        free(request);
-        return -ENOMEM;
-    }
-    request->number = number;
-    struct phx_request **tail = &c->requests;
-    while (*tail)
-        tail = &(*tail)->next;
-    *tail = request;
-    c->members[number] = member;
-    c->nactive++;
-    if (c->forked_at == 0)
-        c->forked_at = phx_clock_now();
-    c->eventful = 1;
-    if (c->zygote->state == PHX_ZYGOTE_GONE && phx_controller_spawn_zygote(c, NULL) < 0)
-        return 0; /* FORK_FAILED tells */
-    int status = phx_controller_send_requests(c);
-    if (status < 0) {
-        forget_request(c, number);
-        return phx_err_set(err, status, "cannot ask for worker gw%u", number);
+    if (c->forked_at)
+        c->forked_at = phx_clock_now(); /* they have only collected */
+    for (uint32_t i = 0; i < c->members_max; i++) {
+        if (c->members[i] && c->members[i]->state == PHX_MEMBER_DOWN)
+            phx_runq_bury(&c->queue, i, NULL); /* its span is anyone's */
+        else if (c->members[i])
+            phx_controller_settle(c, c->members[i]);
     }
     return 0;
 }
@@ -420,17 +279,25 @@ static void signal_workers(struct phx_controller *c, int signal_number)
     }
 }
 
-static void signal_zygote(struct phx_controller *c, int signal_number)
+static void signal_peer(struct phx_zygote_peer *peer, int signal_number)
 {
-    if (c->zygote->has_watch)
-        phx_watch_signal(&c->zygote->watch, signal_number, 1);
-    else /* the zygote may have said something already, and yet the guard's word be under way */
-        c->zygote->signal_due = signal_number;
+    if (peer->has_watch)
+        phx_watch_signal(&peer->watch, signal_number, 1);
+    else /* it may have said something already, and yet the guard's word be under way */
+        peer->signal_due = signal_number;
+}
+
+static void signal_starters(struct phx_controller *c, int signal_number)
+{
+    for (struct phx_zygote_peer *peer = c->starters; peer; peer = peer->next)
+        if (peer->state != PHX_ZYGOTE_GONE)
+            signal_peer(peer, signal_number);
 }
 
 static void signal_all(struct phx_controller *c, int signal_number)
 {
-    signal_zygote(c, signal_number);
+    signal_peer(c->zygote, signal_number);
+    signal_starters(c, signal_number);
     signal_workers(c, signal_number);
 }
 
@@ -441,6 +308,9 @@ void phx_controller_stop(struct phx_controller *c)
         phx_runq_close(&c->queue);
     if (c->post)
         phx_post_wake_all(c->post);
+    for (uint32_t i = 0; i < c->members_max; i++)
+        if (c->members[i])
+            phx_controller_settle(c, c->members[i]);
 }
 
 /* A signal that comes between an interpreter's last look at its flags and a system call waits until
@@ -448,8 +318,9 @@ void phx_controller_stop(struct phx_controller *c)
 void phx_controller_send_interrupts(struct phx_controller *c)
 {
     c->interrupt_at = phx_clock_now() + INTERRUPT_AGAIN;
-    if (c->zygote->state != PHX_ZYGOTE_COLLECTED && !c->zygote->stopped)
-        signal_zygote(c, SIGINT);
+    if (c->zygote->state <= PHX_ZYGOTE_WORKING && !c->zygote->stopped)
+        signal_peer(c->zygote, SIGINT);
+    signal_starters(c, SIGINT);
     for (uint32_t i = 0; i < c->members_max; i++) {
         struct phx_member *member = c->members[i];
         if (member && member->state == PHX_MEMBER_UP && !member->stopped && !member->finished)
@@ -546,13 +417,29 @@ int phx_controller_end(struct phx_controller *c, phx_ns grace)
 
 /* ---- closing ---- */
 
+static void close_list(struct phx_zygote_peer *peer)
+{
+    for (; peer; peer = peer->next) {
+        phx_channel_close(&peer->channel, NULL);
+        if (peer->has_watch)
+            phx_watch_close(&peer->watch, NULL);
+    }
+}
+
+static void free_list(struct phx_zygote_peer *peer)
+{
+    while (peer) {
+        struct phx_zygote_peer *next = peer->next;
+        phx_collection_fini(&peer->collected);
+        free(peer);
+        peer = next;
+    }
+}
+
 static void close_peers(struct phx_controller *c)
 {
-    for (struct phx_zygote_peer *z = c->zygote; z; z = z->next) {
-        phx_channel_close(&z->channel, NULL);
-        if (z->has_watch)
-            phx_watch_close(&z->watch, NULL);
-    }
+    close_list(c->zygote);
+    close_list(c->starters);
     for (uint32_t i = 0; i < c->members_max; i++)
         if (c->members[i])
             phx_member_down(c->members[i]);
@@ -560,12 +447,8 @@ static void close_peers(struct phx_controller *c)
 
 static void free_everything(struct phx_controller *c)
 {
-    while (c->zygote) {
-        struct phx_zygote_peer *zygote = c->zygote;
-        c->zygote = zygote->next;
-        phx_collection_fini(&zygote->collected);
-        free(zygote);
-    }
+    free_list(c->zygote);
+    free_list(c->starters);
     for (uint32_t i = 0; i < c->members_max; i++)
         phx_member_free(c->members[i]);
     free(c->members);
@@ -694,7 +577,7 @@ int64_t phx_controller_find(const struct phx_controller *c, enum phx_runq_state 
 
 int phx_controller_look(const struct phx_controller *c, uint32_t number, struct phx_runq_view *out)
 {
-    if (number >= c->members_max || !c->members[number])
+    if (!c->queue_mem || number >= c->members_max || !c->members[number])
         return -ENOENT;
     phx_runq_look(&c->queue, number, out);
     return 0;

@@ -3,7 +3,13 @@
  *
  * Its user (the binding; a test) drives it:
  *
- *     open → start → [setup] → step/next … COLLECTED → plan → fork × N → step/next … → end → close
+ *     open → setup → step/next … COLLECTED → plan → fork × N → step/next … → end → close
+ *
+ * or, where workers collect for themselves,
+ *
+ *     open → setup → step/next … FORK_HERE → recruit → fork × N ─┐
+ *     open → setup → step/next … REFUSED → recruit → become 0 ───┼─ step/next … GATHERED → plan → …
+ *     open → recruit → become 0, start × N-1 ────────────────────┘  (also after REFUSED)
  *
  * phx_controller_step waits and only gathers bytes; phx_controller_next hands out one event at a
  * time, in the order in which each process caused them. No callback runs the user's code.
@@ -28,9 +34,11 @@ struct phx_post;
 enum phx_event_kind {
     PHX_EVENT_MESSAGE =
         1,               /* `type` with an encoded value, from worker `number` or the zygote (-1) */
-    PHX_EVENT_COLLECTED, /* `count` tests; the zygote waits for forks */
+    PHX_EVENT_COLLECTED, /* `count` tests, by the zygote (-1), which waits for forks, or by worker
+                            `number`; `status` 1: they are not those of the others */
+    PHX_EVENT_GATHERED,  /* every worker that is alive has collected; `count` tests */
     PHX_EVENT_ZYGOTE_DOWN, /* before COLLECTED: there will be no run. `status` if `has_status` */
-    PHX_EVENT_WORKER_UP,   /* `number` was forked as `pid` */
+    PHX_EVENT_WORKER_UP,   /* `number` is there, as `pid` */
     PHX_EVENT_WORKER_DOWN, /* `number` is gone; everything it wrote was handed out before this */
     PHX_EVENT_TEST_LOST,   /* after WORKER_DOWN: `number` ended `test`, and nobody heard how: `text`
                             */
@@ -76,8 +84,13 @@ void phx_controller_close(struct phx_controller *controller);
 int phx_controller_setup(struct phx_controller *controller, const void *value, size_t size,
                          struct phx_err *err);
 
-/* Makes the plan and the run queue for what was collected. `max_restarts` < 0: no limit.
- * Returns 0 or a negative code. */
+/* Makes room for `nworkers` workers and their replacements (`max_restarts` < 0: no limit), before
+ * the first of them is asked for. Once. Returns 0 or a negative code. */
+int phx_controller_recruit(struct phx_controller *controller, uint32_t nworkers,
+                           int64_t max_restarts, struct phx_err *err);
+
+/* Makes the plan and the run queue for what was collected, recruits if that was not done, and sends
+ * the run queue to the workers that are there. Returns 0 or a negative code. */
 int phx_controller_plan(struct phx_controller *controller,
                         const struct phx_planner_options *options, int64_t max_restarts,
                         struct phx_err *err);
@@ -87,6 +100,25 @@ int phx_controller_plan(struct phx_controller *controller,
  * Returns 0 or a negative code; later failures are FORK_FAILED events. */
 int phx_controller_fork(struct phx_controller *controller, uint32_t number, const void *value,
                         size_t size, struct phx_err *err);
+
+struct phx_controller_program {     /* an interpreter to start; all borrowed */
+    const char *const *argv;        /* NULL-terminated, as is the next */
+    const char *const *environment; /* "NAME=value"; NULL: the guard's */
+    const char *directory;          /* NULL: the guard's */
+};
+
+/* Starts worker `number` from scratch: a fresh interpreter that becomes exactly this worker.
+ * program  NULL: the one that the zygote runs
+ * value    its set-up, which says that it is this worker
+ * Returns  as phx_controller_fork */
+int phx_controller_start(struct phx_controller *controller, uint32_t number,
+                         const struct phx_controller_program *program, const void *value,
+                         size_t size, struct phx_err *err);
+
+/* The zygote, which has said REFUSED, or has no set-up yet, becomes worker `number` itself: `value`
+ * is that worker's input, or its set-up. Returns as phx_controller_fork. */
+int phx_controller_become(struct phx_controller *controller, uint32_t number, const void *value,
+                          size_t size, struct phx_err *err);
 
 /* Waits until something may have happened, at most `timeout` (< 0: for ever). `wake_fd` (or -1)
  * ends the wait when it becomes readable. Returns 0 or a negative code. May block; takes no Python
@@ -119,8 +151,8 @@ struct phx_post *phx_controller_post(struct phx_controller *controller);
  * out, a scheduler that sends nothing now never will. */
 int phx_controller_stalled(const struct phx_controller *controller);
 
-/* Nobody claims any more. With SIGINT to every worker's group, or during collection to the
- * zygote's. */
+/* Nobody claims any more, and who has no run queue yet gets none. With SIGINT to every worker's
+ * group, or during collection to the zygote's. */
 void phx_controller_stop(struct phx_controller *controller);
 void phx_controller_interrupt(struct phx_controller *controller);
 

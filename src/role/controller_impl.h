@@ -1,5 +1,6 @@
-/* What role/controller.c (life and requests) and role/events.c (what comes in) share. Nobody else
- * includes it.
+/* What the files of the controller share: controller.c (its life), recruit.c (asking for workers),
+ * gather.c (workers that collect for themselves), events.c (what comes in). Nobody else includes
+ * it.
  *
  * Who holds what: the controller owns the loop, the guard's socket and pidfd, one zygote at a time,
  * all members, and the only writable handle on the run queue outside the workers. */
@@ -10,11 +11,16 @@
 #include "role/heard.h"
 #include "role/post.h"
 
+struct phx_message;
+struct phx_msg_item;
+
 enum phx_zygote_state {
-    PHX_ZYGOTE_STARTING,  /* the guard was asked to start it */
-    PHX_ZYGOTE_WORKING,   /* it has its set-up: it configures and collects */
-    PHX_ZYGOTE_COLLECTED, /* it waits for forks */
-    PHX_ZYGOTE_GONE,
+    PHX_ZYGOTE_STARTING,   /* the guard was asked to start it */
+    PHX_ZYGOTE_WORKING,    /* it has its set-up: it configures and collects */
+    PHX_ZYGOTE_COLLECTED,  /* it waits for forks */
+    PHX_ZYGOTE_FORK_POINT, /* it waits for forks before it has collected: workers do that */
+    PHX_ZYGOTE_REFUSED,    /* it cannot be forked, and waits to become a worker */
+    PHX_ZYGOTE_GONE,       /* dead, or a worker */
 };
 
 struct phx_zygote_peer {
@@ -22,6 +28,7 @@ struct phx_zygote_peer {
     struct phx_watch watch;
     struct phx_controller *controller;
     enum phx_zygote_state state;
+    int64_t number; /* the worker that it is to become, or PHX_RUNQ_NONE */
     int has_watch;  /* SPAWNED has come */
     int signal_due; /* a signal for when it comes; 0: none */
     int generation; /* 1: its collection is the run's; later ones must collect the same */
@@ -32,7 +39,8 @@ struct phx_zygote_peer {
     int told_to_end;        /* END was sent */
     char why[PHX_ERR_TEXT_MAX]; /* why it is of no use, where that is known; else "" */
     struct phx_collection collected;
-    struct phx_zygote_peer *next; /* earlier zygotes, kept until the loop has let go of them */
+    struct phx_zygote_peer *next;       /* earlier ones, kept until the loop has let go of them */
+    struct phx_zygote_peer *next_spawn; /* whose SPAWN comes after this one's */
 };
 
 struct phx_request { /* a fork that the zygote has not been told of, or not answered */
@@ -52,13 +60,18 @@ struct phx_controller {
     int guard_gone;
     int guard_told; /* GUARD_DOWN was handed out */
 
-    struct phx_zygote_peer *zygote; /* the newest; NULL never after open */
-    struct phx_buf spawn;           /* encoded SPAWN, for later zygotes */
-    struct phx_buf setup;           /* the set-up value, likewise */
+    struct phx_zygote_peer *zygote;                   /* the newest; NULL never after open */
+    struct phx_zygote_peer *starters;                 /* interpreters that become one worker each */
+    struct phx_zygote_peer *spawn_first, *spawn_last; /* the guard has not answered yet, in order */
+    struct phx_buf spawn;                             /* encoded SPAWN, for later zygotes */
+    struct phx_buf setup;                             /* the set-up value, likewise */
     int has_setup;
     int zygote_told; /* ZYGOTE_DOWN was handed out */
 
-    struct phx_collection collection; /* the run's */
+    struct phx_collection
+        collection; /* the run's: the zygote's, or that of the worker who was first */
+    int has_collection;
+    int gathered; /* GATHERED was handed out */
     struct phx_runq queue;
     struct phx_post *post; /* owned; NULL unless the run is by mail */
     void *queue_mem;
@@ -90,7 +103,14 @@ struct phx_controller {
     char text[PHX_ERR_TEXT_MAX]; /* of the event handed out last */
 };
 
-/* ---- controller.c ---- */
+/* ---- recruit.c ---- */
+
+/* Has the guard start a program that speaks as a zygote: `spawn` is an encoded SPAWN, `setup` its
+ * set-up or NULL. *out_peer is set, and its `next`, also on failure: then it is GONE and says why;
+ * NULL only when out of memory. */
+int phx_controller_spawn(struct phx_controller *c, struct phx_zygote_peer **out_peer,
+                         const struct phx_buf *spawn, const struct phx_buf *setup,
+                         struct phx_err *err);
 
 /* Starts the next zygote. On failure there is none that lives: the newest one is GONE and says
  * why. */
@@ -101,6 +121,23 @@ int phx_controller_send_requests(struct phx_controller *c);
 
 /* Forgets the request for `number`, once it is answered. */
 void phx_controller_drop_request(struct phx_controller *c, uint32_t number);
+
+/* ---- gather.c ---- */
+
+/* Adds one item of ITEMS to a struct phx_collection: for phx_msg_each_item. */
+int phx_controller_add_item(void *collection, const struct phx_msg_item *item);
+
+/* Takes ITEMS and COLLECTED of a member. Return 0 or a negative code for what is no protocol. */
+int phx_controller_take_items(struct phx_member *member, const struct phx_message *msg);
+int phx_controller_take_collected(struct phx_member *member, const struct phx_message *msg);
+
+/* Gives a member the run queue, or its dismissal, as soon as there is one of the two for it. */
+void phx_controller_settle(struct phx_controller *c, struct phx_member *member);
+
+/* Whether all workers that will ever collect have, for the first time. */
+int phx_controller_gathered(struct phx_controller *c);
+
+/* ---- controller.c ---- */
 
 /* SIGINT to the zygote while it collects, and to every worker, unless they have said that they
  * stop. */

@@ -89,12 +89,19 @@ static void on_member_gone(struct phx_watch *watch)
     phx_controller_mark_ready(member);
 }
 
+static int peer_has_deadline(const struct phx_zygote_peer *peer)
+{
+    return peer->has_watch && peer->state != PHX_ZYGOTE_GONE &&
+           (peer->watch.gone || peer->quiet_at);
+}
+
 int phx_controller_has_deadlines(const struct phx_controller *c)
 {
-    const struct phx_zygote_peer *zygote = c->zygote;
-    if (zygote->has_watch && zygote->state != PHX_ZYGOTE_GONE &&
-        (zygote->watch.gone || zygote->quiet_at))
+    if (peer_has_deadline(c->zygote))
         return 1;
+    for (const struct phx_zygote_peer *peer = c->starters; peer; peer = peer->next)
+        if (peer_has_deadline(peer))
+            return 1;
     if (c->interrupt_at)
         return 1;
     for (uint32_t i = 0; i < c->members_max; i++) {
@@ -131,9 +138,17 @@ static int is_out_of_memory(struct phx_controller *c, int has_status, int status
 }
 
 /* What a worker may say beside HELLO and ENDED; anything else is no worker of ours. */
-static int worker_may_say(uint16_t type)
+static int worker_may_say(const struct phx_member *member, uint16_t type)
 {
     switch (type) {
+    case PHX_MSG_ITEMS:
+    case PHX_MSG_COLLECTED:
+    case PHX_MSG_COLLECTING:
+    case PHX_MSG_COLLECT_REPORT:
+    case PHX_MSG_DESELECTED:
+    case PHX_MSG_EARLY_CLAIMS:
+        return !member->has_collected;
+    case PHX_MSG_SESSION_DONE:
     case PHX_MSG_READY:
     case PHX_MSG_WARNING:
     case PHX_MSG_INTERNAL_ERROR:
@@ -176,6 +191,16 @@ static struct phx_member *member_of_pid(struct phx_controller *c, pid_t pid)
     return NULL;
 }
 
+static void note_peer_status(struct phx_zygote_peer *peer, const struct phx_msg_exit *msg)
+{
+    for (; peer; peer = peer->next) {
+        if (peer->has_watch && peer->watch.pid == (pid_t)msg->pid && !peer->has_status) {
+            peer->has_status = 1;
+            peer->status = msg->status;
+        }
+    }
+}
+
 static void note_status(struct phx_controller *c, const struct phx_msg_exit *msg)
 {
     struct phx_member *member = member_of_pid(c, (pid_t)msg->pid);
@@ -184,42 +209,66 @@ static void note_status(struct phx_controller *c, const struct phx_msg_exit *msg
         member->status = msg->status;
         phx_controller_mark_ready(member);
     }
-    for (struct phx_zygote_peer *zygote = c->zygote; zygote; zygote = zygote->next) {
-        if (zygote->has_watch && zygote->watch.pid == (pid_t)msg->pid && !zygote->has_status) {
-            zygote->has_status = 1;
-            zygote->status = msg->status;
-        }
-    }
+    note_peer_status(c->zygote, msg);
+    note_peer_status(c->starters, msg);
 }
 
+static int zygote_down(struct phx_controller *c, struct phx_event *out);
+static int starter_down(struct phx_controller *c, struct phx_zygote_peer *peer,
+                        struct phx_event *out);
+
 /* ---- the guard ---- */
+
+/* The guard answers SPAWNs in the order in which they came: takes the one that this is about. */
+static struct phx_zygote_peer *answered(struct phx_controller *c)
+{
+    struct phx_zygote_peer *peer = c->spawn_first;
+    if (peer) {
+        c->spawn_first = peer->next_spawn;
+        if (!c->spawn_first)
+            c->spawn_last = NULL;
+    }
+    return peer;
+}
 
 static int spawned(struct phx_controller *c, const struct phx_message *msg)
 {
     uint64_t pid;
     int pidfd;
-    struct phx_zygote_peer *zygote = c->zygote;
+    struct phx_zygote_peer *peer = answered(c);
     if (phx_msg_get_number(msg->body, msg->size, &pid) < 0 ||
         phx_inbox_take_fds(&c->guard.in, &pidfd, 1) < 0)
         return PHX_E_PROTO;
-    if (zygote->has_watch) {
+    if (!peer || peer->state == PHX_ZYGOTE_GONE) { /* a worker already, or given up */
         phx_fd_close(&pidfd);
-        return PHX_E_PROTO;
+        return peer ? 0 : PHX_E_PROTO;
     }
-    int status = phx_watch_open(&zygote->watch, &c->loop, (pid_t)pid, pidfd, on_zygote_gone);
-    zygote->has_watch = status == 0;
-    if (status == 0 && zygote->signal_due)
-        phx_watch_signal(&zygote->watch, zygote->signal_due, 1);
+    int status = phx_watch_open(&peer->watch, &c->loop, (pid_t)pid, pidfd, on_zygote_gone);
+    peer->has_watch = status == 0;
+    if (status == 0 && peer->signal_due)
+        phx_watch_signal(&peer->watch, peer->signal_due, 1);
     return status;
 }
 
-static int zygote_down(struct phx_controller *c, struct phx_event *out);
+/* Returns 1 with an event. */
+static int spawn_failed(struct phx_controller *c, const struct phx_message *msg,
+                        struct phx_event *out)
+{
+    struct phx_msg_text text;
+    struct phx_zygote_peer *peer = answered(c);
+    if (!peer) {
+        outlaw(&c->guard, &c->guard_watch, PHX_E_PROTO);
+        return 0;
+    }
+    if (phx_msg_get_text(msg->body, msg->size, &text) == 0)
+        snprintf(peer->why, sizeof peer->why, "%s", text.text);
+    return peer == c->zygote ? zygote_down(c, out) : starter_down(c, peer, out);
+}
 
 static int guard_message(struct phx_controller *c, const struct phx_message *msg,
                          struct phx_event *out)
 {
     struct phx_msg_exit exit_msg;
-    struct phx_msg_text text;
     struct phx_msg_leftover leftover;
     int status;
     switch (msg->type) {
@@ -233,9 +282,7 @@ static int guard_message(struct phx_controller *c, const struct phx_message *msg
             outlaw(&c->guard, &c->guard_watch, PHX_E_PROTO);
         return 0;
     case PHX_MSG_SPAWN_FAILED:
-        if (phx_msg_get_text(msg->body, msg->size, &text) == 0)
-            snprintf(c->zygote->why, sizeof c->zygote->why, "%s", text.text);
-        return zygote_down(c, out);
+        return spawn_failed(c, msg, out);
     case PHX_MSG_REAPED:
         if (phx_msg_get_exit(msg->body, msg->size, &exit_msg) == 0)
             note_status(c, &exit_msg);
@@ -275,13 +322,6 @@ static int guard_next(struct phx_controller *c, struct phx_event *out)
 
 /* ---- the zygote ---- */
 
-static int add_item(void *context, const struct phx_msg_item *item)
-{
-    int status = phx_collection_add(context, item->node_id, item->node_id_size, item->group,
-                                    item->group_size);
-    return status < 0 ? status : phx_collection_needs(context, item->setups, item->nsetups);
-}
-
 static int same_collection(const struct phx_collection *a, const struct phx_collection *b)
 {
     if (phx_collection_count(a) != phx_collection_count(b))
@@ -306,7 +346,7 @@ static int collected(struct phx_controller *c, struct phx_zygote_peer *zygote,
         count != phx_collection_count(&zygote->collected))
         return PHX_E_PROTO; /* a test that did not arrive would be missed by nobody */
     if (zygote->generation > 1) {
-        int same = same_collection(&c->collection, &zygote->collected);
+        int same = c->has_collection && same_collection(&c->collection, &zygote->collected);
         phx_collection_fini(&zygote->collected);
         if (!same) {
             snprintf(zygote->why, sizeof zygote->why,
@@ -318,6 +358,7 @@ static int collected(struct phx_controller *c, struct phx_zygote_peer *zygote,
         return 0;
     }
     c->collection = zygote->collected;
+    c->has_collection = 1;
     phx_collection_init(&zygote->collected);
     zygote->state = PHX_ZYGOTE_COLLECTED;
     *out = (struct phx_event){
@@ -335,8 +376,8 @@ static int fork_failed(struct phx_controller *c, uint32_t number, struct phx_eve
     phx_member_down(member);
     c->nactive--;
     c->is_short = 1;
-    struct phx_runq_view view;
-    phx_runq_bury(&c->queue, number, &view);
+    if (c->queue_mem)
+        phx_runq_bury(&c->queue, number, NULL);
     if (c->post)
         phx_post_bury(c->post, number);
     *out = (struct phx_event){
@@ -353,6 +394,18 @@ static void send_number(struct phx_channel *channel, uint16_t type, uint64_t num
     phx_buf_fini(&body);
 }
 
+/* The interpreter behind this peer speaks for itself from now on, as a worker, by a channel of its
+ * own. */
+static void let_go(struct phx_zygote_peer *peer)
+{
+    phx_channel_close(&peer->channel, NULL);
+    if (peer->has_watch)
+        phx_watch_close(&peer->watch, NULL);
+    peer->has_watch = 0;
+    peer->state = PHX_ZYGOTE_GONE;
+    phx_collection_fini(&peer->collected); /* it will tell again */
+}
+
 static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
                   const struct phx_message *msg, struct phx_event *out)
 {
@@ -363,13 +416,18 @@ static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
         return PHX_E_PROTO;
     struct phx_member *member =
         forked_msg.number < c->members_max ? c->members[forked_msg.number] : NULL;
-    if (!member || member->state != PHX_MEMBER_ASKED) {
+    int is_its_own = zygote->number != PHX_RUNQ_NONE;
+    if (!member || member->state != PHX_MEMBER_ASKED ||
+        (is_its_own && zygote->number != (int64_t)forked_msg.number)) {
         for (int i = 0; i < 5; i++)
             phx_fd_close(&fds[i]);
         return PHX_E_PROTO;
     }
     int status = phx_member_up(member, &c->loop, (pid_t)forked_msg.pid, fds, on_member_bytes,
                                on_member_gone);
+    member->has_collected = zygote->state == PHX_ZYGOTE_COLLECTED;
+    if (is_its_own)
+        let_go(zygote);
     if (status < 0) {
         snprintf(c->text, sizeof c->text, "it cannot be watched: %s", phx_err_text(status));
         return fork_failed(c, forked_msg.number, out);
@@ -383,10 +441,30 @@ static int forked(struct phx_controller *c, struct phx_zygote_peer *zygote,
     /* A failure of either is a death, which is seen where deaths are. */
     send_number(&c->guard, PHX_MSG_GROUP, forked_msg.pid);
     send_number(&member->channel, PHX_MSG_GO, forked_msg.number);
+    phx_controller_settle(c, member);
     *out = (struct phx_event){.kind = PHX_EVENT_WORKER_UP,
                               .number = (int32_t)forked_msg.number,
                               .pid = (int32_t)forked_msg.pid};
     return 1;
+}
+
+/* It stays where it is: to fork workers who go on from there, or, when it cannot, to become one. */
+static int at_fork_point(struct phx_controller *c, struct phx_zygote_peer *zygote,
+                         const struct phx_message *msg, struct phx_event *out)
+{
+    int can_fork = msg->type == PHX_MSG_FORK_HERE;
+    zygote->state = can_fork ? PHX_ZYGOTE_FORK_POINT : PHX_ZYGOTE_REFUSED;
+    if (zygote->generation == 1) {
+        message_event(out, -1, msg);
+        return 1;
+    }
+    if (!can_fork) {
+        snprintf(zygote->why, sizeof zygote->why,
+                 "a zygote that was started anew cannot be forked");
+        return PHX_E_PROTO;
+    }
+    phx_controller_send_requests(c);
+    return 0;
 }
 
 /* Returns 1 with an event, 0 without, or a negative code for what is no protocol. */
@@ -396,6 +474,9 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
     struct phx_msg_exit exit_msg;
     struct phx_msg_text text;
     int status;
+    if (zygote->number != PHX_RUNQ_NONE && msg->type != PHX_MSG_HELLO &&
+        msg->type != PHX_MSG_FORKED)
+        return PHX_E_PROTO; /* who is to be a worker says nothing else before it is */
     if (zygote->state == PHX_ZYGOTE_COLLECTED &&
         (msg->type == PHX_MSG_ITEMS || msg->type == PHX_MSG_COLLECTED))
         return PHX_E_PROTO; /* once it is collected, a collection does not change */
@@ -403,7 +484,8 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
     case PHX_MSG_HELLO:
         return check_hello(msg);
     case PHX_MSG_ITEMS:
-        status = phx_msg_each_item(msg->body, msg->size, add_item, &zygote->collected);
+        status =
+            phx_msg_each_item(msg->body, msg->size, phx_controller_add_item, &zygote->collected);
         if (status < 0 || zygote->generation > 1)
             return status;
         break;
@@ -425,6 +507,11 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
     case PHX_MSG_SHARED: /* a later zygote sets them up, and tears them down, again */
         message_event(out, -1, msg);
         return 1;
+    case PHX_MSG_FORK_HERE:
+    case PHX_MSG_REFUSED:
+        if (zygote->state != PHX_ZYGOTE_WORKING)
+            return PHX_E_PROTO;
+        return at_fork_point(c, zygote, msg, out);
     case PHX_MSG_STOPPED:
         zygote->stopped = 1;
         break;
@@ -433,10 +520,9 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
     case PHX_MSG_COLLECT_REPORT:
     case PHX_MSG_WARNING:
     case PHX_MSG_INTERNAL_ERROR:
-    case PHX_MSG_REFUSED:
     case PHX_MSG_EARLY_CLAIMS:
     case PHX_MSG_DESELECTED:
-    case PHX_MSG_ZYGOTE_DONE:
+    case PHX_MSG_SESSION_DONE:
         break;
     default:
         return PHX_E_PROTO;
@@ -451,7 +537,10 @@ static int zygote_message(struct phx_controller *c, struct phx_zygote_peer *zygo
 static int zygote_down(struct phx_controller *c, struct phx_event *out)
 {
     struct phx_zygote_peer *zygote = c->zygote;
-    int had_collected = zygote->state == PHX_ZYGOTE_COLLECTED;
+    if (zygote->number != PHX_RUNQ_NONE)
+        return starter_down(c, zygote, out);
+    int could_fork =
+        zygote->state == PHX_ZYGOTE_COLLECTED || zygote->state == PHX_ZYGOTE_FORK_POINT;
     zygote->state = PHX_ZYGOTE_GONE;
     if (!zygote->why[0] && zygote->channel.error < 0)
         snprintf(zygote->why, sizeof zygote->why, "%s", phx_err_text(zygote->channel.error));
@@ -459,7 +548,7 @@ static int zygote_down(struct phx_controller *c, struct phx_event *out)
                       NULL); /* workers of whom it did not tell see that, and go */
     phx_log(PHX_LOG_INFO, "event=zygote-down generation=%d status=%d", zygote->generation,
             zygote->has_status ? zygote->status : -1);
-    if (zygote->generation == 1 && !had_collected) {
+    if (zygote->generation == 1 && !could_fork) {
         if (c->zygote_told)
             return 0;
         c->zygote_told = 1;
@@ -475,11 +564,29 @@ static int zygote_down(struct phx_controller *c, struct phx_event *out)
     }
     for (struct phx_request *request = c->requests; request; request = request->next)
         request->sent = 0;
-    /* One that had collected died between runs of its loop: start another. One that died on the way
+    /* One that was forking died between runs of its loop: start another. One that died on the way
      * will not do better the next time. */
-    if (c->requests && had_collected && !c->stopping && zygote->generation < RESPAWN_MAX)
+    if (c->requests && could_fork && !c->stopping && zygote->generation < RESPAWN_MAX)
         phx_controller_spawn_zygote(c, NULL); /* a failure leaves one that is GONE */
     return 0;
+}
+
+/* An interpreter that was to become a worker is dead, or was never there. */
+static int starter_down(struct phx_controller *c, struct phx_zygote_peer *peer,
+                        struct phx_event *out)
+{
+    peer->state = PHX_ZYGOTE_GONE;
+    phx_channel_close(&peer->channel, NULL);
+    if (peer->why[0])
+        snprintf(c->text, sizeof c->text, "%s", peer->why);
+    else if (peer->channel.error < 0)
+        snprintf(c->text, sizeof c->text, "%s", phx_err_text(peer->channel.error));
+    else if (peer->has_status && WIFSIGNALED(peer->status))
+        snprintf(c->text, sizeof c->text, "killed by signal %d before it could begin",
+                 WTERMSIG(peer->status));
+    else
+        snprintf(c->text, sizeof c->text, "it ended before it could begin");
+    return fork_failed(c, (uint32_t)peer->number, out) == 1;
 }
 
 /* A zygote that broke the protocol is ended at once (again, for it may not have had a pid when it
@@ -504,35 +611,54 @@ static int fail_request(struct phx_controller *c, struct phx_event *out)
     return fork_failed(c, c->requests->number, out) == 1;
 }
 
-static int zygote_next(struct phx_controller *c, struct phx_event *out)
+/* Takes messages of a zygote or starter. Returns 1 with an event; 0: nothing for now; -1: it is
+ * dead and everything it said was handed out. */
+static int peer_next(struct phx_controller *c, struct phx_zygote_peer *peer, struct phx_event *out)
 {
-    struct phx_zygote_peer *zygote = c->zygote;
     struct phx_message msg;
-    if (zygote->state == PHX_ZYGOTE_GONE)
-        return fail_request(c, out);
     for (;;) {
-        while (phx_channel_next(&zygote->channel, &msg)) {
-            int status = zygote_message(c, zygote, &msg, out);
+        while (peer->state != PHX_ZYGOTE_GONE && phx_channel_next(&peer->channel, &msg)) {
+            int status = zygote_message(c, peer, &msg, out);
             if (status == 1)
                 return 1;
             if (status < 0)
-                outlaw(&zygote->channel, &zygote->watch, status);
+                outlaw(&peer->channel, &peer->watch, status);
         }
-        end_useless_zygote(c, zygote);
+        if (peer->state == PHX_ZYGOTE_GONE)
+            return 0;
+        end_useless_zygote(c, peer);
         /* Without a guard it was never started, or died with it. */
-        int gone = zygote->has_watch ? zygote->watch.gone : c->guard_gone;
+        int gone = peer->has_watch ? peer->watch.gone : c->guard_gone;
         if (!gone)
             return 0;
-        if (zygote->channel.ended)
+        if (peer->channel.ended)
             break;
-        phx_channel_drain(&zygote->channel);
+        phx_channel_drain(&peer->channel);
     }
     /* The guard reaps it; its word comes a moment after the death. */
-    if (!zygote->has_status && !c->guard_gone && !zygote->status_deadline)
-        zygote->status_deadline = phx_clock_now() + STATUS_PATIENCE;
-    if (!zygote->has_status && !c->guard_gone && phx_clock_now() < zygote->status_deadline)
+    if (!peer->has_status && !c->guard_gone && !peer->status_deadline)
+        peer->status_deadline = phx_clock_now() + STATUS_PATIENCE;
+    if (!peer->has_status && !c->guard_gone && phx_clock_now() < peer->status_deadline)
         return 0;
-    return zygote_down(c, out) || fail_request(c, out);
+    return -1;
+}
+
+static int zygote_next(struct phx_controller *c, struct phx_event *out)
+{
+    int status = c->zygote->state == PHX_ZYGOTE_GONE ? 0 : peer_next(c, c->zygote, out);
+    if (status == 1 || (status < 0 && zygote_down(c, out)))
+        return 1;
+    return fail_request(c, out);
+}
+
+static int starters_next(struct phx_controller *c, struct phx_event *out)
+{
+    for (struct phx_zygote_peer *peer = c->starters; peer; peer = peer->next) {
+        int status = peer->state == PHX_ZYGOTE_GONE ? 0 : peer_next(c, peer, out);
+        if (status == 1 || (status < 0 && starter_down(c, peer, out)))
+            return 1;
+    }
+    return 0;
 }
 
 /* ---- workers ---- */
@@ -589,28 +715,31 @@ static int next_lost(struct phx_controller *c, struct phx_event *out)
 
 static void worker_down(struct phx_controller *c, struct phx_member *member, struct phx_event *out)
 {
-    struct phx_runq_view view;
-    int corrupt = phx_runq_bury(&c->queue, member->number, &view);
+    struct phx_runq_view view = {.running = PHX_RUNQ_NONE, .claimed = PHX_RUNQ_NONE};
+    int corrupt = c->queue_mem ? phx_runq_bury(&c->queue, member->number, &view) : 0;
     if (c->post)
         phx_post_bury(c->post, member->number);
     int64_t replacement = PHX_RUNQ_NONE;
     c->nactive--;
     c->ended_at = phx_clock_now();
-    /* Without the guard nobody could start another zygote, nor end what it leaves behind. */
-    if (!member->finished && !c->stopping && !c->guard_gone && c->restarts_left != 0 &&
-        c->next_number < c->members_max) {
+    /* Without the guard nobody could start another zygote, nor end what it leaves behind. One that
+     * died while it collected would only have a successor who does the same. */
+    if (!member->finished && member->has_queue && !c->stopping && !c->guard_gone &&
+        c->restarts_left != 0 && c->next_number < c->members_max) {
         c->restarts_left -= c->restarts_left > 0;
         replacement = c->next_number++;
     } else if (!member->finished) {
         c->is_short = 1;
     }
     const char *text = corrupt < 0 ? phx_err_text(corrupt) : channel_fault(member);
+    if (!text && member->differs)
+        text = "the tests it collected are not those that this run began with: it was not used";
     if (!text && is_out_of_memory(c, member->has_status, member->status))
         text = out_of_memory;
     int64_t test = PHX_RUNQ_NONE;
     if (view.running != PHX_RUNQ_NONE)
         test = phx_runq_test(&c->queue, (uint32_t)view.running);
-    if (test >= phx_collection_count(&c->collection))
+    if (!c->queue_mem || test >= phx_collection_count(&c->collection))
         test = PHX_RUNQ_NONE; /* a damaged region names nobody */
     phx_log(PHX_LOG_INFO, "event=worker-down worker=gw%u finished=%d status=%d test=%lld",
             member->number, member->finished, member->has_status ? member->status : -1,
@@ -630,15 +759,35 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
     c->lost_from = 0;
 }
 
+static int member_collected(struct phx_member *member, const struct phx_message *msg,
+                            struct phx_event *out)
+{
+    uint64_t count = phx_collection_count(&member->collected);
+    int status = phx_controller_take_collected(member, msg);
+    if (status < 0) {
+        outlaw(&member->channel, &member->watch, status);
+        return 0;
+    }
+    *out = (struct phx_event){.kind = PHX_EVENT_COLLECTED,
+                              .number = (int32_t)member->number,
+                              .count = count,
+                              .status = member->differs};
+    return 1;
+}
+
 /* Takes one message. Returns 1 when it is an event for the caller, 0 when not. */
 static int member_says(struct phx_member *member, const struct phx_message *msg,
                        struct phx_event *out)
 {
-    int status = worker_may_say(msg->type) ? 1 : PHX_E_PROTO;
+    int status = worker_may_say(member, msg->type) ? 1 : PHX_E_PROTO;
     if (msg->type == PHX_MSG_HELLO)
         status = check_hello(msg);
-    if (msg->type == PHX_MSG_ENDED)
+    else if (msg->type == PHX_MSG_ENDED)
         status = phx_heard_note(&member->controller->heard, msg->body, msg->size);
+    else if (status == 1 && msg->type == PHX_MSG_COLLECTED)
+        return member_collected(member, msg, out);
+    else if (status == 1 && msg->type == PHX_MSG_ITEMS)
+        status = phx_controller_take_items(member, msg) < 0 ? PHX_E_PROTO : 1;
     if (status < 0)
         outlaw(&member->channel, &member->watch, status);
     if (status <= 0)
@@ -647,7 +796,7 @@ static int member_says(struct phx_member *member, const struct phx_message *msg,
         member->stopped = 1;
     if (msg->type == PHX_MSG_TEST_COMPLETE && member->controller->post)
         phx_post_refill(member->controller->post, member->number);
-    if (msg->type == PHX_MSG_FINISHED) {
+    if (msg->type == PHX_MSG_FINISHED || msg->type == PHX_MSG_SESSION_DONE) {
         member->finished = 1;
         member->quiet_at = phx_clock_now();
     }
@@ -716,7 +865,7 @@ int phx_controller_next(struct phx_controller *c, struct phx_event *out)
     if (next_lost(c, out))
         return 1;
     release_told(c);
-    if (guard_next(c, out) || zygote_next(c, out))
+    if (guard_next(c, out) || zygote_next(c, out) || starters_next(c, out))
         return 1;
     while (c->ready_head) {
         struct phx_member *member = c->ready_head;
@@ -726,6 +875,12 @@ int phx_controller_next(struct phx_controller *c, struct phx_event *out)
         if (!c->ready_head)
             c->ready_tail = NULL;
         member->is_ready = 0;
+    }
+    if (phx_controller_gathered(c)) {
+        *out = (struct phx_event){.kind = PHX_EVENT_GATHERED,
+                                  .number = -1,
+                                  .count = phx_collection_count(&c->collection)};
+        return 1;
     }
     c->eventful = 0;
     mark_overdue(c);

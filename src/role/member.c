@@ -17,6 +17,7 @@ struct phx_member *phx_member_new(struct phx_controller *controller, uint32_t nu
     member->controller = controller;
     member->number = number;
     member->state = PHX_MEMBER_ASKED;
+    phx_collection_init(&member->collected);
     member->channel.fd = -1;
     member->watch.pidfd = -1;
     member->replacement = PHX_RUNQ_NONE;
@@ -80,5 +81,7 @@ void phx_member_free(struct phx_member *member)
         return;
     for (int i = 0; i < PHX_TEXT_COUNT; i++)
         phx_fd_close(&member->texts[i]);
+    phx_collection_fini(&member->collected);
+    free(member->places);
     free(member);
 }

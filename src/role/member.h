@@ -10,10 +10,11 @@
 #include "base/clock.h"
 #include "net/channel.h"
 #include "net/watch.h"
+#include "sched/collection.h"
 
 enum phx_member_state {
-    PHX_MEMBER_ASKED, /* a fork was asked for */
-    PHX_MEMBER_UP,    /* forked; channel and watch are open */
+    PHX_MEMBER_ASKED, /* a fork or a start was asked for */
+    PHX_MEMBER_UP,    /* it is there; channel and watch are open */
     PHX_MEMBER_DOWN,  /* gone, its channel drained, its estate settled */
 };
 
@@ -25,14 +26,20 @@ struct phx_member {
     struct phx_controller *controller; /* borrowed */
     uint32_t number;
     enum phx_member_state state;
-    int has_status;  /* `status` is known */
-    int status;      /* as of waitpid */
-    int finished;    /* its session ended in good order: FINISHED came */
-    int stopped;     /* STOPPED came: an interrupt has reached it */
-    int overdue;     /* it had nothing more to say, did not leave, and was ended */
-    phx_ns quiet_at; /* since when it says nothing more: FINISHED, or its channel closed; or 0 */
-    phx_ns up_at;    /* when FORKED told of it; 0 before */
-    phx_ns gone_at;  /* when its watch fired; 0 while it lives */
+    struct phx_collection collected; /* what it has told so far, while it collects for itself */
+    int has_collected;               /* it did, or its zygote had before the fork */
+    uint32_t *places; /* of the run's tests in its list, owned; NULL: the lists are the same */
+    int differs;      /* it collected other tests than the run's: it runs none */
+    int has_queue;    /* QUEUE was sent */
+    int dismissed;    /* END was sent instead: it ends its session without a test */
+    int has_status;   /* `status` is known */
+    int status;       /* as of waitpid */
+    int finished;     /* its session ended in good order: FINISHED came */
+    int stopped;      /* STOPPED came: an interrupt has reached it */
+    int overdue;      /* it had nothing more to say, did not leave, and was ended */
+    phx_ns quiet_at;  /* since when it says nothing more: FINISHED, or its channel closed; or 0 */
+    phx_ns up_at;     /* when FORKED told of it; 0 before */
+    phx_ns gone_at;   /* when its watch fired; 0 while it lives */
     int64_t replacement; /* the number of the worker that came in its place, or PHX_RUNQ_NONE */
     int texts[PHX_TEXT_COUNT]; /* memfds, owned; -1 when closed */
     int is_ready;              /* in the controller's list of members to look at */

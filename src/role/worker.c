@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -57,7 +58,7 @@ static int say_hello(int channel, uint32_t number)
     return status;
 }
 
-int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int queue_fd,
+int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, struct phx_inbox *in,
                    struct phx_err *err)
 {
     static int handler_registered;
@@ -70,9 +71,30 @@ int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int 
             return phx_err_set(err, -status, "cannot register a fork handler");
         handler_registered = 1;
     }
+    int status = say_hello(channel, number);
+    if (status < 0)
+        return status;
+    *worker = (struct phx_worker){.number = number,
+                                  .armed = 1,
+                                  .channel = channel,
+                                  .claimed = PHX_RUNQ_NONE,
+                                  .running = PHX_RUNQ_NONE};
+    phx_inbox_init(&worker->in);
+    if (in)
+        worker->in = *in;
+    armed_worker = worker;
+    return 0;
+}
+
+int phx_worker_join(struct phx_worker *worker, int queue_fd, struct phx_err *err)
+{
     void *mem;
     size_t size;
     struct phx_runq queue;
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    if (worker->mem)
+        return PHX_E_STATE;
     int status = phx_shm_map(queue_fd, 1, &mem, &size, err);
     if (status < 0)
         return status;
@@ -80,28 +102,62 @@ int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int 
     if (status == 0 && queue.by_mail &&
         size < phx_runq_bytes(&queue) + phx_mailbox_size(queue.nworkers))
         status = phx_err_set(err, PHX_E_CORRUPT, "%zu bytes have no room for mailboxes", size);
-    if (status == 0 && number >= queue.nworkers)
-        status = phx_err_set(err, -EINVAL, "the run queue has no slot for worker gw%u", number);
-    if (status == 0)
-        status = say_hello(channel, number);
+    if (status == 0 && worker->number >= queue.nworkers)
+        status =
+            phx_err_set(err, -EINVAL, "the run queue has no slot for worker gw%u", worker->number);
     if (status < 0) {
         phx_shm_unmap(mem, size);
         return status;
     }
-    *worker = (struct phx_worker){.number = number,
-                                  .armed = 1,
-                                  .channel = channel,
-                                  .queue = queue,
-                                  .mem = mem,
-                                  .mem_size = size,
-                                  .claimed = PHX_RUNQ_NONE,
-                                  .running = PHX_RUNQ_NONE};
-    armed_worker = worker;
+    worker->queue = queue;
+    worker->mem = mem;
+    worker->mem_size = size;
     if (queue.by_mail)
         phx_mailbox_attach(&worker->boxes, (char *)mem + phx_runq_bytes(&queue), queue.nworkers);
-    phx_runq_join(&worker->queue, number);
+    phx_runq_join(&worker->queue, worker->number);
     phx_log(PHX_LOG_INFO, "event=join");
     return 0;
+}
+
+static int take_queue(struct phx_worker *worker, const struct phx_message *msg,
+                      uint32_t **out_tests, size_t *out_count, struct phx_err *err)
+{
+    uint32_t *tests = NULL;
+    size_t count;
+    int fd = -1;
+    int status = phx_msg_get_queue(msg->body, msg->size, &tests, &count);
+    if (status == 0)
+        status = phx_inbox_take_fds(&worker->in, &fd, 1);
+    if (status == 0)
+        status = phx_worker_join(worker, fd, err);
+    phx_fd_close(&fd);
+    if (status < 0) {
+        free(tests);
+        return status;
+    }
+    *out_tests = tests;
+    *out_count = count;
+    return 1;
+}
+
+int phx_worker_await_queue(struct phx_worker *worker, uint32_t **out_tests, size_t *out_count,
+                           struct phx_err *err)
+{
+    struct phx_message msg;
+    int status;
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    while ((status = phx_inbox_next(&worker->in, &msg)) == 0) {
+        int got = phx_inbox_read(&worker->in, worker->channel);
+        if (got <= 0)
+            return got == -ECONNRESET ? 0 : got;
+    }
+    if (status < 0)
+        return status;
+    if (msg.type == PHX_MSG_END)
+        return 0;
+    return msg.type == PHX_MSG_QUEUE ? take_queue(worker, &msg, out_tests, out_count, err)
+                                     : PHX_E_PROTO;
 }
 
 /* CPU time of this process and of its children that it has waited for. */
@@ -123,7 +179,7 @@ int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test)
 {
     if (!worker->armed)
         return PHX_E_STRAY;
-    if (worker->claimed != PHX_RUNQ_NONE)
+    if (!worker->mem || worker->claimed != PHX_RUNQ_NONE)
         return PHX_E_STATE;
     uint32_t pos;
     phx_ns start = 0;
@@ -224,6 +280,8 @@ int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase)
 {
     if (!worker->armed)
         return PHX_E_STRAY;
+    if (!worker->mem)
+        return PHX_E_STATE;
     phx_runq_phase(&worker->queue, worker->number, phase, phx_clock_now());
     return 0;
 }
@@ -263,6 +321,8 @@ int phx_worker_close_queue(struct phx_worker *worker)
 {
     if (!worker->armed)
         return PHX_E_STRAY;
+    if (!worker->mem)
+        return 0;
     phx_runq_close(&worker->queue);
     for (uint32_t i = 0; worker->queue.by_mail && i < worker->queue.nworkers; i++) {
         phx_mailbox_ring(&worker->boxes, i);

@@ -13,13 +13,15 @@
 #include "base/err.h"
 #include "queue/mailbox.h"
 #include "queue/runq.h"
+#include "wire/frame.h"
 
 struct phx_worker {
     uint32_t number;
-    int armed;   /* 0 before phx_worker_arm, and in the children of a worker */
-    int channel; /* owned */
+    int armed;           /* 0 before phx_worker_arm, and in the children of a worker */
+    int channel;         /* owned */
+    struct phx_inbox in; /* what the controller sent and nobody took yet */
     struct phx_runq queue;
-    void *mem; /* the mapped region, owned */
+    void *mem; /* the mapped region, owned; NULL before phx_worker_join */
     size_t mem_size;
     int64_t claimed; /* position claimed and not started, or PHX_RUNQ_NONE */
     int64_t running; /* position started and not ended, or PHX_RUNQ_NONE */
@@ -28,16 +30,30 @@ struct phx_worker {
     uint32_t taken[2], ntaken;
 };
 
-/* Makes this process worker `number`: maps the run queue (`queue_fd` stays the caller's), says
- * hello on `channel` (taken on success) and joins. There is one worker per process; `worker` must
- * stay where it is until the process ends. Returns 0 or a negative code. */
-int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, int queue_fd,
+/* Makes this process worker `number`: says hello on `channel`. There is one worker per process;
+ * `worker` must stay where it is until the process ends.
+ * channel, in  taken on success; `in` holds what was read of the channel already, or is NULL
+ * Returns      0 or a negative code. */
+int phx_worker_arm(struct phx_worker *worker, uint32_t number, int channel, struct phx_inbox *in,
                    struct phx_err *err);
+
+/* Maps the run queue (`queue_fd` stays the caller's) and joins: from now on it claims. Returns 0 or
+ * a negative code. */
+int phx_worker_join(struct phx_worker *worker, int queue_fd, struct phx_err *err);
+
+/* Waits until the controller sends the run queue, and joins. What this worker collected was told
+ * before. May block; goes on waiting only when called again after -EINTR.
+ * out_tests  set with result 1: for each test of the run its place in this worker's own list, to be
+ *            freed by the caller; NULL when the lists are the same
+ * Returns    1; 0 when there is nothing to run (END, or the controller is gone); -EINTR; a negative
+ *            code */
+int phx_worker_await_queue(struct phx_worker *worker, uint32_t **out_tests, size_t *out_count,
+                           struct phx_err *err);
 
 /* Claims the next test. Never waits for work; while another worker's steal is under way it pauses
  * for microseconds, in all at most CLAIM_PATIENCE, then gives up as if nothing were left: whoever
  * holds the rest will claim it. Returns 1 and the test's index in the collected list, 0 nothing
- * left, PHX_E_STRAY, PHX_E_STATE. */
+ * left, PHX_E_STRAY, PHX_E_STATE (also before it has joined). */
 int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test);
 
 /* By mail: takes the next test that a scheduler has sent, waiting for it up to `timeout`. A worker
@@ -64,7 +80,7 @@ int phx_worker_unclaim(struct phx_worker *worker);
  * code. */
 int phx_worker_send(struct phx_worker *worker, uint16_t type, const void *body, size_t size);
 
-/* Nobody claims a test any more (-x). */
+/* Nobody claims a test any more (-x). Nothing happens before it has joined. */
 int phx_worker_close_queue(struct phx_worker *worker);
 
 #endif

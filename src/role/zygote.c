@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ int phx_zygote_send(struct phx_zygote *zygote, uint16_t type, const void *body, 
 int phx_zygote_open(struct phx_zygote *zygote, int channel, struct phx_err *err)
 {
     phx_log_role("zygote");
-    *zygote = (struct phx_zygote){.channel = channel, .queue_fd = -1, .birth = no_birth};
+    *zygote = (struct phx_zygote){.channel = channel, .birth = no_birth};
     phx_inbox_init(&zygote->in);
     struct phx_msg_hello hello = {
         .version = PHX_PROTOCOL_VERSION, .pid = (uint32_t)getpid(), .role = "zygote"};
@@ -93,31 +94,16 @@ static int wait_for_news(struct phx_zygote *zygote)
     return status == -EINTR ? 0 : status;
 }
 
-static int keep_queue_fd(struct phx_zygote *zygote)
-{
-    int fd;
-    if (zygote->in.nfds == 0)
-        return zygote->queue_fd >= 0 ? 0 : PHX_E_PROTO;
-    int status = phx_inbox_take_fds(&zygote->in, &fd, 1);
-    if (status < 0)
-        return status;
-    phx_fd_close(&zygote->queue_fd);
-    zygote->queue_fd = fd;
-    return 0;
-}
-
-static int take_request(struct phx_zygote *zygote, const struct phx_message *msg,
-                        struct phx_zygote_request *out)
+static int take_request(const struct phx_message *msg, struct phx_zygote_request *out)
 {
     *out = (struct phx_zygote_request){.type = msg->type, .value = msg->body, .size = msg->size};
     switch (msg->type) {
     case PHX_MSG_SETUP:
     case PHX_MSG_END:
         return 0;
-    case PHX_MSG_FORK: {
-        int status = phx_msg_get_fork(msg->body, msg->size, &out->number, &out->value, &out->size);
-        return status < 0 ? status : keep_queue_fd(zygote);
-    }
+    case PHX_MSG_FORK:
+    case PHX_MSG_BECOME:
+        return phx_msg_get_fork(msg->body, msg->size, &out->number, &out->value, &out->size);
     default:
         return PHX_E_PROTO;
     }
@@ -131,7 +117,7 @@ int phx_zygote_serve(struct phx_zygote *zygote, struct phx_zygote_request *out)
         if (status < 0)
             return status;
         if (status == 1)
-            return take_request(zygote, &msg, out);
+            return take_request(&msg, out);
         status = wait_for_news(zygote);
         if (status == 1) {
             int got = phx_inbox_read(&zygote->in, zygote->channel);
@@ -232,16 +218,14 @@ int phx_zygote_settle(struct phx_zygote *zygote, pid_t pid)
 /* In the worker: had the zygote died between the fork and FORKED, the controller would have another
  * one make a worker of this number, and two would use one slot of the run queue. Until the
  * controller has its end of the channel, only the zygote and FORKED hold it: if both are gone, the
- * channel ends. */
-static int wait_for_go(const struct phx_birth *birth, struct phx_err *err)
+ * channel ends. What came after GO stays in `in`. */
+static int wait_for_go(const struct phx_birth *birth, struct phx_inbox *in, struct phx_err *err)
 {
-    struct phx_inbox in;
     struct phx_message msg;
     uint64_t number = 0;
     int status, got = 1;
-    phx_inbox_init(&in);
-    while ((status = phx_inbox_next(&in, &msg)) == 0 && (got > 0 || got == -EINTR))
-        got = phx_inbox_read(&in, birth->channel[1]);
+    while ((status = phx_inbox_next(in, &msg)) == 0 && (got > 0 || got == -EINTR))
+        got = phx_inbox_read(in, birth->channel[1]);
     if (status == 0)
         status = got == 0 ? PHX_E_CLOSED : got;
     else if (status == 1)
@@ -249,16 +233,11 @@ static int wait_for_go(const struct phx_birth *birth, struct phx_err *err)
             msg.type == PHX_MSG_GO ? phx_msg_get_number(msg.body, msg.size, &number) : PHX_E_PROTO;
     if (status == 0 && number != birth->number)
         status = PHX_E_PROTO;
-    phx_inbox_fini(&in);
     return status < 0 ? phx_err_set(err, status, "worker gw%u was not let go", birth->number) : 0;
 }
 
-int phx_zygote_become_worker(struct phx_zygote *zygote, struct phx_worker *worker,
-                             struct phx_birth *out_birth, struct phx_err *err)
+static void leave_zygote(struct phx_zygote *zygote)
 {
-    setpgid(0, 0);
-    struct phx_birth birth = zygote->birth;
-    zygote->birth = no_birth;
     phx_fd_close(&zygote->channel);
     phx_inbox_fini(&zygote->in);
     for (size_t i = 0; i < zygote->nchildren; i++)
@@ -266,17 +245,51 @@ int phx_zygote_become_worker(struct phx_zygote *zygote, struct phx_worker *worke
     free(zygote->children);
     zygote->children = NULL;
     zygote->nchildren = 0;
+    zygote->birth = no_birth;
+}
 
+/* From the zygote's channel to the worker's own. */
+static int begin_worker(struct phx_zygote *zygote, struct phx_worker *worker,
+                        struct phx_birth *out_birth, struct phx_err *err)
+{
+    struct phx_birth birth = zygote->birth;
+    struct phx_inbox in;
+    leave_zygote(zygote);
     phx_fd_close(&birth.channel[0]);
-    int status = wait_for_go(&birth, err);
+    phx_inbox_init(&in);
+    int status = wait_for_go(&birth, &in, err);
     if (status == 0)
-        status = phx_worker_arm(worker, birth.number, birth.channel[1], zygote->queue_fd, err);
-    phx_fd_close(&zygote->queue_fd);
+        status = phx_worker_arm(worker, birth.number, birth.channel[1], &in, err);
     if (status < 0) {
+        phx_inbox_fini(&in);
         close_birth(&birth);
         return status;
     }
     birth.channel[1] = -1;
     *out_birth = birth;
     return 0;
+}
+
+int phx_zygote_become_worker(struct phx_zygote *zygote, struct phx_worker *worker,
+                             struct phx_birth *out_birth, struct phx_err *err)
+{
+    setpgid(0, 0);
+    return begin_worker(zygote, worker, out_birth, err);
+}
+
+int phx_zygote_turn_worker(struct phx_zygote *zygote, struct phx_worker *worker,
+                           struct phx_birth *out_birth, struct phx_err *err)
+{
+    struct phx_zygote_child self = {.number = zygote->birth.number, .pid = getpid()};
+    /* Running workers outlive a guard that is killed. */
+    prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+    int status = self.pidfd = phx_pidfd_open(self.pid, err);
+    if (status >= 0)
+        status = announce(zygote, &self);
+    phx_fd_close(&self.pidfd);
+    if (status < 0) {
+        close_birth(&zygote->birth);
+        return status;
+    }
+    return begin_worker(zygote, worker, out_birth, err);
 }

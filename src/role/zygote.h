@@ -32,8 +32,7 @@ struct phx_zygote_child {
 };
 
 struct phx_zygote {
-    int channel;  /* owned */
-    int queue_fd; /* the run queue's memfd, owned; -1 until the first FORK */
+    int channel; /* owned */
     struct phx_inbox in;
     struct phx_zygote_child *children; /* owned, living ones only */
     size_t nchildren;
@@ -47,10 +46,10 @@ int phx_zygote_open(struct phx_zygote *zygote, int channel, struct phx_err *err)
 int phx_zygote_send(struct phx_zygote *zygote, uint16_t type, const void *body, size_t size);
 
 struct phx_zygote_request {
-    uint16_t
-        type; /* PHX_MSG_SETUP, PHX_MSG_FORK, or PHX_MSG_END (also when the controller is gone) */
-    uint32_t number;   /* FORK: the worker wanted */
-    const char *value; /* SETUP, FORK: an encoded Python value, borrowed until the next call */
+    uint16_t type;   /* PHX_MSG_SETUP, _FORK, _BECOME, or _END (also when the controller is gone) */
+    uint32_t number; /* FORK, BECOME: the worker wanted */
+    const char
+        *value; /* SETUP, FORK, BECOME: an encoded Python value, borrowed until the next call */
     size_t size;
 };
 
@@ -75,5 +74,10 @@ int phx_zygote_report_failure(struct phx_zygote *zygote, uint32_t number, const 
  *             nobody will); the child can then only leave */
 int phx_zygote_become_worker(struct phx_zygote *zygote, struct phx_worker *worker,
                              struct phx_birth *out_birth, struct phx_err *err);
+
+/* The same without a fork: this process, which has no workers, is the worker that was prepared. It
+ * tells the controller of itself and goes on, a child of the guard, which reaps it. */
+int phx_zygote_turn_worker(struct phx_zygote *zygote, struct phx_worker *worker,
+                           struct phx_birth *out_birth, struct phx_err *err);
 
 #endif

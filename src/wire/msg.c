@@ -161,6 +161,14 @@ int phx_msg_put_fork(struct phx_buf *out, uint32_t number, const void *value, si
     return finish(&w);
 }
 
+int phx_msg_put_queue(struct phx_buf *out, const uint32_t *tests, size_t count)
+{
+    struct writer w = begin(out, count);
+    for (size_t i = 0; i < count; i++)
+        add_uint(&w, tests[i]);
+    return finish(&w);
+}
+
 /* ---- decoders ---- */
 
 /* A body under the cursor. Like the writer: the first failure sticks, and what is read after it is
@@ -322,6 +330,28 @@ int phx_msg_get_fork(const char *body, size_t size, uint32_t *out_number, const 
     *out_number = number;
     *out_value = value;
     *out_size = (size_t)(r.cursor.end - value);
+    return 0;
+}
+
+int phx_msg_get_queue(const char *body, size_t size, uint32_t **out_tests, size_t *out_count)
+{
+    struct reader r = open_body(body, size);
+    if (r.status < 0)
+        return r.status;
+    uint32_t *tests = NULL;
+    if (r.fields > 0) { /* the cursor has checked that there are as many bytes at least */
+        tests = calloc(r.fields, sizeof *tests);
+        if (!tests)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; i < r.fields; i++)
+        tests[i] = take_uint32(&r);
+    if (close_body(&r) < 0) {
+        free(tests);
+        return r.status;
+    }
+    *out_tests = tests;
+    *out_count = r.fields;
     return 0;
 }
 

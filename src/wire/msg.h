@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { PHX_PROTOCOL_VERSION = 2 };
+enum { PHX_PROTOCOL_VERSION = 3 };
 
 /*  name             number  from -> to              body */
 #define PHX_MESSAGES(X)                                                                            \
@@ -27,29 +27,37 @@ enum { PHX_PROTOCOL_VERSION = 2 };
     X(LEFTOVER, 7)     /* guard -> controller     pid, process group, ended (0/1), command */      \
     X(GROUP, 8)        /* controller -> guard     process group of a worker */                     \
     X(SETUP, 10)       /* controller -> zygote    value */                                         \
-    X(ITEMS, 11)       /* zygote -> controller    array of [node id, group or nil, set-ups] */     \
-    X(COLLECTED, 12)   /* zygote -> controller    number of items */                               \
-    X(FORK, 13)        /* controller -> zygote    number, value; 1 fd: run queue */                \
-    X(FORKED, 14)      /* zygote -> controller    number, pid; fds: pidfd, channel, 3 memfds */    \
+    X(ITEMS, 11)     /* zygote, worker -> controller  array of [node id, group or nil, set-ups] */ \
+    X(COLLECTED, 12) /* zygote, worker -> controller  number of items */                           \
+    X(FORK, 13)      /* controller -> zygote    number, value */                                   \
+    X(FORKED, 14)    /* zygote -> controller    number, pid; fds: pidfd, channel, 3 memfds */      \
     X(FORK_FAILED, 15) /* zygote -> controller    number, text */                                  \
     X(EXITED, 16)      /* zygote -> controller    number, pid, wait status */                      \
     X(GO, 17)          /* controller -> worker    number: FORKED has come, it may begin */         \
-    X(COLLECT_REPORT, 20) /* zygote -> controller    value */                                      \
+    X(FORK_HERE, 18) /* zygote -> controller    value: where and why it forks before collecting */ \
+    X(BECOME, 19)    /* controller -> zygote    number, value: it is that worker from now on */    \
+    X(COLLECT_REPORT, 20) /* zygote, worker -> controller  value */                                \
     X(WARNING, 21)        /* zygote, worker -> controller  value */                                \
     X(INTERNAL_ERROR, 22) /* zygote, worker -> controller  value */                                \
-    X(REFUSED, 23)        /* zygote -> controller    value: why it cannot be forked */             \
-    X(READY, 30)          /* zygote -> controller    value: worker information */                  \
+    X(REFUSED, 23)        /* zygote -> controller    value: why it cannot be forked; it waits */   \
+    X(QUEUE, 24)          /* controller -> worker    array of tests; 1 fd: run queue */            \
+    X(READY, 30)          /* zygote, worker -> controller  value: worker information */            \
     X(LOG_START, 31)      /* worker -> controller    value */                                      \
     X(REPORT, 32)         /* worker -> controller    value */                                      \
     X(LOG_FINISH, 33)     /* worker -> controller    value */                                      \
     X(FINISHED, 34)       /* worker -> controller    value: workeroutput */                        \
     X(ENDED, 41)          /* worker -> controller    position: all of its test was said */         \
-    X(ZYGOTE_DONE, 35)  /* zygote -> controller    value: how its session ended without a fork */  \
-    X(STOPPED, 36)      /* zygote, worker -> controller  value: pytest.exit, KeyboardInterrupt */  \
-    X(COLLECTING, 37)   /* zygote -> controller    value: node id of the file it imports next */   \
-    X(EARLY_CLAIMS, 38) /* zygote -> controller    value: whose hook wants the next test early */  \
-    X(DESELECTED, 39)   /* zygote -> controller    value: node ids left out by -k, -m and the like \
-                         */                                                                        \
+    X(SESSION_DONE,                                                                                \
+      35)          /* zygote, worker -> controller  value: how its session ended without tests     \
+                    */                                                                             \
+    X(STOPPED, 36) /* zygote, worker -> controller  value: pytest.exit, KeyboardInterrupt */       \
+    X(COLLECTING,                                                                                  \
+      37) /* zygote, worker -> controller  value: node id of the file it imports next */           \
+    X(EARLY_CLAIMS,                                                                                \
+      38) /* zygote, worker -> controller  value: whose hook wants the next test early */          \
+    X(DESELECTED,                                                                                  \
+      39) /* zygote, worker -> controller  value: node ids left out by -k, -m and the like         \
+           */                                                                                      \
     X(XML_RECORD, 40) /* worker -> controller    value: what a test writes into the JUnit file */  \
     X(SHARED, 42)     /* zygote -> controller    value: fixtures set up once for all workers */    \
     X(TEST_COMPLETE, 60) /* worker -> controller     value: test, seconds; by mail only */
@@ -107,7 +115,9 @@ int phx_msg_put_forked(struct phx_buf *out, const struct phx_msg_forked *msg);
 int phx_msg_put_leftover(struct phx_buf *out, const struct phx_msg_leftover *msg);
 int phx_msg_put_text(struct phx_buf *out, const struct phx_msg_text *msg);
 int phx_msg_put_number(struct phx_buf *out, uint64_t number); /* one number */
-/* FORK: `value` is an encoded Python value, copied as it is. */
+/* QUEUE: see phx_msg_get_queue. */
+int phx_msg_put_queue(struct phx_buf *out, const uint32_t *tests, size_t count);
+/* FORK, BECOME: `value` is an encoded Python value, copied as it is. */
 int phx_msg_put_fork(struct phx_buf *out, uint32_t number, const void *value, size_t size);
 
 /* ---- decoders: return 0 or PHX_E_PROTO ---- */
@@ -124,6 +134,11 @@ int phx_msg_get_fork(const char *body, size_t size, uint32_t *out_number, const 
 /* The strings of a SPAWN, copied: out->argv etc. point into *out_memory, which the caller frees.
  * argv has at least one. Also returns -ENOMEM. */
 int phx_msg_get_spawn(const char *body, size_t size, struct phx_msg_spawn *out, void **out_memory);
+
+/* The tests of a QUEUE: for each test of the run its place in this worker's own list; none at all
+ * means that the two lists are the same. *out_tests is the caller's to free (NULL without any).
+ * Also returns -ENOMEM. */
+int phx_msg_get_queue(const char *body, size_t size, uint32_t **out_tests, size_t *out_count);
 
 enum { PHX_MSG_SETUPS_MAX = 64 }; /* of one item; any more are read and left out */
 

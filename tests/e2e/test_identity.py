@@ -1,4 +1,4 @@
-"""Who am I: fixtures, environment, workerinput and the hooks around them; and what is refused."""
+"""Who am I: fixtures, environment, workerinput and the hooks around them; and where the zygote forks for it."""
 
 from __future__ import annotations
 
@@ -216,59 +216,60 @@ def test_hooks_and_their_order(project: Project) -> None:
     ]
 
 
-REFUSED = {
+# What makes the zygote fork before the end of collection: a conftest file, and what the header says.
+FORKS = {
     "environment at import": (
         "import os\nX = 1\nNAME = os.environ.get('PYTEST_XDIST_WORKER', 'master')\n",
-        "conftest.py:3 reads PYTEST_XDIST_WORKER",
+        "conftest.py:3, which reads PYTEST_XDIST_WORKER",
     ),
     "environment by index": (
         "import os\nif 'PYTEST_XDIST_WORKER' in os.environ:\n    NAME = os.environ['PYTEST_XDIST_WORKER']\n",
-        "conftest.py:3 reads PYTEST_XDIST_WORKER",
+        "conftest.py:3, which reads PYTEST_XDIST_WORKER",
     ),
     "environment by getenv": (
         "import os\nNAME = os.getenv('PYTEST_XDIST_WORKER')\n",
-        "conftest.py:2 reads PYTEST_XDIST_WORKER",
+        "conftest.py:2, which reads PYTEST_XDIST_WORKER",
     ),
     "a copy of the environment": (
         "import os\nCOPY = dict(os.environ)\n",
-        "conftest.py:2 reads PYTEST_XDIST_WORKER",
+        "conftest.py:2, which reads PYTEST_XDIST_WORKER",
     ),
     "environment by copy()": (
         "import os\nCOPY = os.environ.copy()\n",
-        "conftest.py:2 reads PYTEST_XDIST_WORKER",
+        "conftest.py:2, which reads PYTEST_XDIST_WORKER",
     ),
     "environment unpacked": (
         "import os\nTEXT = '{HOME}'.format(**os.environ)\n",
-        "conftest.py:2 reads PYTEST_XDIST_WORKER",
+        "conftest.py:2, which reads PYTEST_XDIST_WORKER",
     ),
     "bytes of the environment": (
         "import os\nNAME = os.environb.get(b'PYTEST_XDIST_WORKER')\n",
-        "conftest.py:2 reads PYTEST_XDIST_WORKER",
+        "conftest.py:2, which reads PYTEST_XDIST_WORKER",
     ),
     "workerinput at configure": (
         "def pytest_configure(config):\n"
         "    if hasattr(config, 'workerinput'):\n"
         "        config.name = config.workerinput['workerid']\n",
-        'conftest.py:3 reads workerinput["workerid"]',
+        'conftest.py:3, which reads workerinput["workerid"]',
     ),
     "workerinput as a whole": (
         "def pytest_configure(config):\n"
         "    if hasattr(config, 'workerinput'):\n"
         "        config.name = {**config.workerinput}\n",
-        "conftest.py:3 reads workerinput[",
+        "conftest.py:3, which reads workerinput[",
     ),
     "workerinput as JSON": (
         "import json\n"
         "def pytest_configure(config):\n"
         "    if hasattr(config, 'workerinput'):\n"
         "        config.name = json.dumps(config.workerinput)\n",
-        "conftest.py:4 reads workerinput[",
+        "conftest.py:4, which reads workerinput[",
     ),
     "helper function": (
         "from xdist import get_xdist_worker_id\n"
         "def pytest_collection_modifyitems(session):\n"
         "    session.name = get_xdist_worker_id(session)\n",
-        'reads workerinput["workerid"]',
+        'conftest.py:3, which reads workerinput["workerid"]',
     ),
     "a value of the run's own": (
         "def pytest_configure_node(node):\n"
@@ -276,7 +277,7 @@ REFUSED = {
         "def pytest_configure(config):\n"
         "    if hasattr(config, 'workerinput'):\n"
         "        config.db = config.workerinput['db']\n",
-        'conftest.py:5 reads workerinput["db"]',
+        'conftest.py:5, which reads workerinput["db"]',
     ),
     "a variable of spec.env": (
         "import os\n"
@@ -285,53 +286,68 @@ REFUSED = {
         "def pytest_configure(config):\n"
         "    if hasattr(config, 'workerinput'):\n"
         "        config.own = os.environ['OWN']\n",
-        "conftest.py:6 reads OWN",
+        "conftest.py:6, which reads OWN",
     ),
     "a thread": (
         "import threading, time\n"
         "thread = threading.Thread(target=time.sleep, args=(60,), daemon=True)\n"
         "thread.start()\n",
-        "conftest.py:3 started a thread",
+        "conftest.py:3, which starts a thread",
     ),
     "a thread of a pool": (
         "from concurrent.futures import ThreadPoolExecutor\n"
         "pool = ThreadPoolExecutor(1)\n"
         "pool.submit(print).result()\n",
-        "conftest.py:3 started a thread",
+        "conftest.py:3, which starts a thread",
     ),
     "a socket": (
         "import socket\n\nserver = socket.socket()\n",
-        "conftest.py:3 opened a socket",
+        "conftest.py:3, which opens a socket",
     ),
     "a listening socket": (
         "import socket\nserver = socket.create_server(('127.0.0.1', 0))\n",
-        "conftest.py:2 opened a socket",
+        "conftest.py:2, which opens a socket",
     ),
     "a child process": (
         "import os, subprocess\n"
         "if 'PYTEST_XDIST_WORKER' in os.environ:\n"
         "    child = subprocess.Popen(['sleep', '60'])\n",
-        "a process was started that still runs",
+        "conftest.py:3, which starts a process (sleep)",
     ),
     "an event loop": (
         "import asyncio\nloop = asyncio.new_event_loop()\n",
-        "conftest.py:2",
+        "conftest.py:2, which makes an event loop",
     ),
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_refused(project: Project, case: str) -> None:
-    conftest, sentence = REFUSED[case]
+@pytest.mark.parametrize("case", FORKS)
+def test_forks_where_workers_part(project: Project, case: str) -> None:
+    conftest, sentence = FORKS[case]
     project.write(
-        {"conftest.py": conftest, "test_a.py": "def test_a(): open('log', 'a').write('ran\\n')\n"}
+        {
+            "conftest.py": conftest,
+            "test_a.py": """
+                import os, time
+                import pytest
+
+                @pytest.mark.parametrize("number", range(4))
+                def test_a(number, worker_id, request):
+                    time.sleep(0.05)
+                    assert os.environ["PYTEST_XDIST_WORKER"] == worker_id
+                    assert type(os.environ).__name__ == "_Environ"
+                    import conftest
+                    for name in (getattr(conftest, "NAME", None), getattr(request.config, "name", None)):
+                        if isinstance(name, str) and name[0] != "{":
+                            assert name == worker_id
+            """,
+        }
     )
-    run = project.run("-n2")
-    assert run.code == 4, str(run)
-    assert project.log() == []
-    lines = [line for line in (run.out + run.err).splitlines() if sentence in line]
-    assert len(lines) == 1 and lines[0].startswith("ERROR: "), str(run)
-    assert "fixture or a test" in lines[0]
+    run = project.run("-n2", "-p", "no:cacheprovider")
+    assert run.code == 0 and run.counts == {"passed": 4}, str(run)
+    assert run.workers == {"gw0", "gw1"}
+    lines = [line for line in run.lines if sentence in line]
+    assert len(lines) == 1 and lines[0].startswith("forked at conftest.py:"), str(run)
     assert "Traceback" not in run.out + run.err
 
 
@@ -344,18 +360,16 @@ FINE = {
         "    if hasattr(config, 'workerinput'): assert config.workerinput['workercount'] == int(COUNT) == 2\n"
     ),
     "waited-for child": "import subprocess\nOUT = subprocess.check_output(['uname'])\n",
-    "closed socket": "import socket\nwith socket.socket() as s: pass\n",
-    "ended thread": "import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()\n",
     "other variables": "import os\nHOME = os.environ['HOME']\nos.environ['SET_BY_CONFTEST'] = '1'\ndel os.environ['SET_BY_CONFTEST']\n",
     "names of workerinput": (
         "def pytest_configure(config):\n    if hasattr(config, 'workerinput'): assert 'workerid' in config.workerinput\n"
     ),
-    "the standard library copies it": "import os, subprocess\nsubprocess.run(['true'], env=None)\nimport platform\nplatform.platform()\n",
+    "the standard library copies it": "import os, subprocess\nsubprocess.run(['uname'], env=None)\nimport platform\nplatform.platform()\n",
 }
 
 
 @pytest.mark.parametrize("case", FINE)
-def test_not_refused(project: Project, case: str) -> None:
+def test_does_not_part_workers(project: Project, case: str) -> None:
     project.write(
         {
             "conftest.py": FINE[case],
@@ -364,6 +378,7 @@ def test_not_refused(project: Project, case: str) -> None:
     )
     run = project.run("-n2")
     assert run.code == 0 and run.counts == {"passed": 1}, str(run)
+    assert "forked after collection" in run.lines, str(run)
 
 
 def test_a_reader_that_asks_for_the_truth_only_gets_it(project: Project) -> None:

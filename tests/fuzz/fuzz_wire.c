@@ -105,6 +105,16 @@ static void try_fork(const char *body, size_t size)
         CHECK(value > body && value_size > 0 && value + value_size == body + size);
 }
 
+static void try_queue(const char *body, size_t size)
+{
+    uint32_t *tests = NULL;
+    size_t count = 0;
+    int status = phx_msg_get_queue(body, size, &tests, &count);
+    CHECK(status == 0 || (status == PHX_E_PROTO && !tests));
+    CHECK(count < size || count == 0);
+    free(tests);
+}
+
 static void compare_lists(const char *const *a, const char *const *b)
 {
     CHECK(!a == !b);
@@ -189,6 +199,7 @@ static void try_body(const char *bytes, size_t size)
     try_text(body, size);
     try_number(body, size);
     try_fork(body, size);
+    try_queue(body, size);
     try_spawn(body, size);
     try_items(body, size);
     free(body);

@@ -81,6 +81,10 @@ static void seed_small(struct phx_buf *body)
     require(phx_msg_put_fork(body, 7, "\x81\xa1k\x93\x01\xc0\xcb?\xf8\0\0\0\0\0\0", 15) == 0,
             "fork");
     seed_message("fork", PHX_MSG_FORK, body);
+    static const uint32_t places[] = {2, 0, 70000, 1};
+    require(phx_msg_put_queue(body, places, 4) == 0, "queue");
+    seed_body("queue-body", body);
+    seed_message("queue", PHX_MSG_QUEUE, body);
 }
 
 static void seed_spawn(struct phx_buf *body)

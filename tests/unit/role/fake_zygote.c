@@ -31,6 +31,8 @@ struct deed {
 static struct deed deeds[DEEDS_MAX];
 static size_t ndeeds;
 static uint32_t nitems, generation;
+static int64_t own_number = -1; /* started to be this worker */
+static int is_reversed;         /* this worker's own list */
 static struct phx_zygote zygote;
 static struct phx_worker worker;
 static struct phx_birth birth;
@@ -54,8 +56,13 @@ static void parse(const char *value, size_t size)
     text[size] = '\0';
     for (char *token = strtok(text, " "); token; token = strtok(NULL, " ")) {
         struct deed *deed = &deeds[ndeeds];
+        unsigned number;
         if (sscanf(token, "items=%u", &nitems) == 1)
             continue;
+        if (sscanf(token, "start=%u", &number) == 1) {
+            own_number = number;
+            continue;
+        }
         must(ndeeds < DEEDS_MAX && sscanf(token, "%c=%u:%11[^:]:%23s", &deed->who, &deed->number,
                                           deed->when, deed->what) == 4,
              token);
@@ -196,9 +203,8 @@ static void say(uint16_t type, uint32_t test, uint32_t phase)
 }
 
 /* One test, and the claim of the next. Returns whether there is one. */
-static int run_test(uint32_t *io_test)
+static int run_test(uint32_t test, uint32_t *out_next)
 {
-    uint32_t test = *io_test;
     must(phx_worker_start(&worker) == 0, "start");
     say(PHX_MSG_LOG_START, test, 0);
     must(phx_worker_phase(&worker, PHX_PHASE_SETUP) == 0, "phase");
@@ -208,7 +214,7 @@ static int run_test(uint32_t *io_test)
     do_deeds('t', test, "call", worker.channel);
     say(PHX_MSG_REPORT, test, PHX_PHASE_CALL);
     must(phx_worker_phase(&worker, PHX_PHASE_TEARDOWN) == 0, "phase");
-    int more = phx_worker_claim(&worker, io_test);
+    int more = phx_worker_claim(&worker, out_next);
     must(more >= 0, "claim");
     do_deeds('t', test, "teardown", worker.channel);
     say(PHX_MSG_REPORT, test, PHX_PHASE_TEARDOWN);
@@ -217,31 +223,20 @@ static int run_test(uint32_t *io_test)
     return more;
 }
 
-_Noreturn static void be_worker(uint32_t number)
+static void write_message(uint16_t type, const struct phx_buf *body)
 {
-    struct phx_err err;
-    if (phx_zygote_become_worker(&zygote, &worker, &birth, &err) < 0)
-        _exit(97);
-    do_deeds('w', number, "armed", worker.channel);
-    say(PHX_MSG_READY, UINT32_MAX, 0);
-    uint32_t test;
-    int more = phx_worker_claim(&worker, &test);
-    while (more == 1)
-        more = run_test(&test);
-    must(more == 0, "claim");
-    say(PHX_MSG_FINISHED, UINT32_MAX, 0);
-    do_deeds('w', number, "finished", worker.channel);
-    _exit(0);
+    int status = worker.armed
+                     ? phx_worker_send(&worker, type, phx_buf_head(body), phx_buf_size(body))
+                     : phx_zygote_send(&zygote, type, phx_buf_head(body), phx_buf_size(body));
+    must(status == 0, "send");
 }
-
-/* ---- the zygote ---- */
 
 static void send_number(uint16_t type, uint64_t number)
 {
     struct phx_buf body;
     phx_buf_init(&body);
     must(phx_msg_put_number(&body, number) == 0, "encode");
-    must(phx_zygote_send(&zygote, type, phx_buf_head(&body), phx_buf_size(&body)) == 0, "send");
+    write_message(type, &body);
     phx_buf_fini(&body);
 }
 
@@ -253,31 +248,80 @@ static void send_items(uint32_t from, uint32_t to, const char *name)
     msgpack_pack_array(&packer, to - from);
     for (uint32_t i = from; i < to; i++) {
         char id[64];
-        int size = snprintf(id, sizeof id, "test_a.py::%s_%u", name, i);
+        int size =
+            snprintf(id, sizeof id, "test_a.py::%s_%u", name, is_reversed ? nitems - 1 - i : i);
         msgpack_pack_array(&packer, 3);
         msgpack_pack_str_with_body(&packer, id, (size_t)size);
         msgpack_pack_nil(&packer);
         msgpack_pack_nil(&packer);
     }
-    must(phx_zygote_send(&zygote, PHX_MSG_ITEMS, phx_buf_head(&body), phx_buf_size(&body)) == 0,
-         "items");
+    write_message(PHX_MSG_ITEMS, &body);
     phx_buf_fini(&body);
 }
 
-static void collect(void)
+static void send_collection(char who, uint32_t number, int channel)
 {
-    const char *name = asked('z', generation, "items", "other") ? "other" : "test";
-    uint32_t count = nitems - (asked('z', generation, "items", "fewer") ? 1 : 0);
+    const char *name = asked(who, number, "items", "other") ? "other" : "test";
+    is_reversed = asked(who, number, "items", "reversed");
+    uint32_t count = nitems - (asked(who, number, "items", "fewer") ? 1 : 0);
     for (uint32_t from = 0; from < count; from += BATCH)
         send_items(from, from + BATCH < count ? from + BATCH : count, name);
-    do_deeds('z', generation, "items", zygote.channel);
-    send_number(PHX_MSG_COLLECTED, asked('z', generation, "items", "lie") ? count + 1 : count);
-    if (asked('z', generation, "collected", "twice"))
+    do_deeds(who, number, "items", channel);
+    send_number(PHX_MSG_COLLECTED, asked(who, number, "items", "lie") ? count + 1 : count);
+    if (asked(who, number, "collected", "twice"))
         send_number(PHX_MSG_COLLECTED, 0);
-    if (asked('z', generation, "collected", "more"))
+    if (asked(who, number, "collected", "more"))
         send_items(0, 1, "late");
-    do_deeds('z', generation, "collected", zygote.channel);
+    do_deeds(who, number, "collected", channel);
 }
+
+/* Whoever is armed, until its end. */
+_Noreturn static void work(int collects)
+{
+    struct phx_err err;
+    uint32_t number = worker.number, *places = NULL;
+    size_t nplaces;
+    do_deeds('w', number, "armed", worker.channel);
+    if (collects)
+        send_collection('w', number, worker.channel);
+    int more = phx_worker_await_queue(&worker, &places, &nplaces, &err);
+    must(more >= 0, "queue");
+    uint32_t test;
+    if (more == 1) {
+        say(PHX_MSG_READY, UINT32_MAX, 0);
+        more = phx_worker_claim(&worker, &test);
+    }
+    while (more == 1) {
+        uint32_t place = places ? places[test] : test;
+        more = run_test(is_reversed ? nitems - 1 - place : place, &test);
+    }
+    must(more == 0, "claim");
+    free(places);
+    say(PHX_MSG_FINISHED, UINT32_MAX, 0);
+    do_deeds('w', number, "finished", worker.channel);
+    _exit(0);
+}
+
+_Noreturn static void be_worker(int collects)
+{
+    struct phx_err err;
+    if (phx_zygote_become_worker(&zygote, &worker, &birth, &err) < 0)
+        _exit(97);
+    work(collects);
+}
+
+/* Without a fork. */
+_Noreturn static void turn_worker(uint32_t number)
+{
+    struct phx_err err;
+    do_deeds('w', number, "turn", zygote.channel);
+    must(phx_zygote_prepare(&zygote, number, &err) == 0, "prepare");
+    if (phx_zygote_turn_worker(&zygote, &worker, &birth, &err) < 0)
+        _exit(97);
+    work(1);
+}
+
+/* ---- the zygote ---- */
 
 /* Leaves room for `room` descriptors more. */
 static void limit_fds(int room)
@@ -304,7 +348,7 @@ static void send_wrong_fds(uint32_t number)
     close(file_fd);
 }
 
-static int fork_worker(uint32_t number)
+static int fork_worker(uint32_t number, int collects)
 {
     struct phx_err err = {0};
     do_deeds('z', generation, "fork", zygote.channel);
@@ -322,7 +366,7 @@ static int fork_worker(uint32_t number)
     if (pid == 0 && asked('w', number, "born", "stop"))
         raise(SIGSTOP);
     if (pid == 0)
-        be_worker(number);
+        be_worker(collects);
     siginfo_t info;
     if (pid > 0 && asked('w', number, "born", "stop"))
         must(waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOWAIT) == 0, "a stopped worker");
@@ -339,14 +383,24 @@ int main(void)
     must(phx_zygote_serve(&zygote, &request) == 0, "serve");
     if (request.type != PHX_MSG_SETUP)
         _exit(0);
-    generation = count_generation();
     parse(request.value, request.size);
+    if (own_number >= 0)
+        turn_worker((uint32_t)own_number);
+    generation = count_generation();
     do_deeds('z', generation, "start", zygote.channel);
-    collect();
+    int collects = asked('z', generation, "here", "fork");
+    if (asked('z', generation, "here", "refuse"))
+        phx_zygote_send(&zygote, PHX_MSG_REFUSED, "\xc0", 1);
+    else if (collects)
+        phx_zygote_send(&zygote, PHX_MSG_FORK_HERE, "\xc0", 1);
+    else
+        send_collection('z', generation, zygote.channel);
     while (phx_zygote_serve(&zygote, &request) == 0) {
         if (request.type == PHX_MSG_END)
             _exit(0);
-        if (fork_worker(request.number) < 0)
+        if (request.type == PHX_MSG_BECOME)
+            turn_worker(request.number);
+        if (fork_worker(request.number, collects) < 0)
             break;
     }
     _exit(96);

@@ -3,12 +3,16 @@
  * The set-up value is a text of tokens separated by blanks:
  *
  *     items=N              tests to collect (generation 1 and all others)
+ *     start=N              it becomes worker N at once, by no fork
  *     z=GENERATION:WHEN:DEED
  *                          of a zygote; WHEN is start, items (sent), collected (sent), fork (a
- *                          request came), forked (and is settled)
+ *                          request came), forked (and is settled); here:fork forks before it
+ *                          collects, here:refuse says that it cannot be forked
  *     t=TEST:WHEN:DEED     of the worker that runs TEST; WHEN is setup, call, or teardown, where
  *                          the next test is claimed already
- *     w=NUMBER:WHEN:DEED   of a worker; WHEN is armed, or finished (FINISHED is sent)
+ *     w=NUMBER:WHEN:DEED   of a worker; WHEN is armed, items and collected (of one that collects
+ *                          for itself), finished (FINISHED is sent), or turn, before it turns from
+ *                          an interpreter into this worker
  *
  * Deeds of any: sigN, exitN, stop (by SIGSTOP), pause (for ever), gate (until the file is gone),
  * garbage (on the channel, then pause). The others stand where they are done. */

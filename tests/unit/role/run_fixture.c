@@ -58,37 +58,96 @@ int run_try_open(struct run *run, struct phx_err *err)
     return phx_controller_open(&run->c, &options, err);
 }
 
+static size_t write_setup(const struct run *run, int64_t start, char *out, size_t size)
+{
+    int used = snprintf(out, size, "items=%u %s", run->ntests, run->script ? run->script : "");
+    if (start >= 0)
+        used += snprintf(out + used, size - (size_t)used, " start=%d", (int)start);
+    ck_assert_int_lt(used, (int)size);
+    return (size_t)used;
+}
+
 void run_open(struct run *run)
 {
     struct phx_err err = {0};
     ck_assert_msg(run_try_open(run, &err) == 0, "%s", err.text);
     char setup[4096];
-    int size =
-        snprintf(setup, sizeof setup, "items=%u %s", run->ntests, run->script ? run->script : "");
-    ck_assert_int_lt(size, (int)sizeof setup);
-    ck_assert_msg(phx_controller_setup(run->c, setup, (size_t)size, &err) == 0, "%s", err.text);
+    size_t size = write_setup(run, -1, setup, sizeof setup);
+    ck_assert_msg(phx_controller_setup(run->c, setup, size, &err) == 0, "%s", err.text);
 }
 
 void run_fork(struct run *run, uint32_t number)
 {
     struct phx_err err = {0};
-    ck_assert_msg(phx_controller_fork(run->c, number, "\xa5input", 6, &err) == 0, "%s", err.text);
+    char setup[4096];
+    int status;
+    if (run->spawns) {
+        size_t size = write_setup(run, number, setup, sizeof setup);
+        status = phx_controller_start(run->c, number, NULL, setup, size, &err);
+    } else {
+        status = phx_controller_fork(run->c, number, "\xa5input", 6, &err);
+    }
+    ck_assert_msg(status == 0, "%s", err.text);
     ck_assert_uint_lt(number, RUN_WORKERS_MAX);
     run->workers[number].asked++;
 }
 
 /* ---- events ---- */
 
-static void on_collected(struct run *run, const struct phx_event *event)
+static void plan(struct run *run)
 {
     struct phx_err err = {0};
+    struct phx_planner_options options = {.dist = PHX_DIST_LOAD, .nworkers = run->nworkers};
+    ck_assert_msg(phx_controller_plan(run->c, &options, run->max_restarts, &err) == 0, "%s",
+                  err.text);
+}
+
+static void recruit(struct run *run)
+{
+    struct phx_err err = {0};
+    ck_assert_msg(phx_controller_recruit(run->c, run->nworkers, run->max_restarts, &err) == 0, "%s",
+                  err.text);
+}
+
+static void on_fork_here(struct run *run)
+{
+    recruit(run);
+    for (uint32_t i = 0; i < run->nworkers; i++)
+        run_fork(run, i);
+}
+
+static void on_refused(struct run *run)
+{
+    struct phx_err err = {0};
+    recruit(run);
+    run->spawns = 1;
+    ck_assert_msg(phx_controller_become(run->c, 0, "\xa5input", 6, &err) == 0, "%s", err.text);
+    run->workers[0].asked++;
+    for (uint32_t i = 1; i < run->nworkers; i++)
+        run_fork(run, i);
+}
+
+static void on_gathered(struct run *run, const struct phx_event *event)
+{
+    ck_assert_int_eq(run->gathered++, 0);
+    ck_assert_uint_eq(event->count, run->ntests);
+    run->collected = 1;
+    if (!run->no_plan)
+        plan(run);
+}
+
+static void on_collected(struct run *run, const struct phx_event *event)
+{
+    if (event->number >= 0) {
+        ck_assert_int_eq(run->workers[event->number].collected++, 0);
+        run->workers[event->number].differs = event->status;
+        return;
+    }
     ck_assert_uint_eq(event->count, run->ntests);
     ck_assert_int_eq(run->collected++, 0);
     if (run->no_plan)
         return;
-    struct phx_planner_options options = {.dist = PHX_DIST_LOAD, .nworkers = run->nworkers};
-    ck_assert_msg(phx_controller_plan(run->c, &options, run->max_restarts, &err) == 0, "%s",
-                  err.text);
+    plan(run);
     for (uint32_t i = 0; i < run->nworkers && !run->no_forks; i++)
         run_fork(run, i);
 }
@@ -96,10 +155,17 @@ static void on_collected(struct run *run, const struct phx_event *event)
 static void on_message(struct run *run, const struct phx_event *event)
 {
     struct fake_note note;
-    if (event->number < 0) {
-        ck_assert_int_eq(event->type, PHX_MSG_ITEMS);
+    if (event->number < 0 && event->type == PHX_MSG_FORK_HERE) {
+        on_fork_here(run);
         return;
     }
+    if (event->number < 0 && event->type == PHX_MSG_REFUSED) {
+        on_refused(run);
+        return;
+    }
+    if (event->type == PHX_MSG_ITEMS)
+        return;
+    ck_assert_int_ge(event->number, 0);
     struct run_worker *worker = &run->workers[event->number];
     ck_assert_msg(worker->up == 1 && worker->down == 0,
                   "gw%d speaks before it is up or after it "
@@ -151,6 +217,9 @@ static void take(struct run *run, const struct phx_event *event)
         break;
     case PHX_EVENT_COLLECTED:
         on_collected(run, event);
+        break;
+    case PHX_EVENT_GATHERED:
+        on_gathered(run, event);
         break;
     case PHX_EVENT_ZYGOTE_DOWN:
         ck_assert_int_eq(run->zygote_down++, 0);
@@ -239,6 +308,16 @@ int run_is_collected(const struct run *run)
 int run_is_over(const struct run *run)
 {
     return run->collected && phx_controller_active(run->c) == 0;
+}
+
+int run_is_gathered(const struct run *run)
+{
+    return run->gathered;
+}
+
+int run_has_nobody(const struct run *run)
+{
+    return run->workers[0].asked && phx_controller_active(run->c) == 0;
 }
 
 int run_all_up(const struct run *run)

@@ -13,6 +13,7 @@ enum { RUN_WORKERS_MAX = 512, RUN_PATIENCE_S = 30 };
 
 struct run_worker {
     int asked, up, down, failed; /* times */
+    int collected, differs;
     pid_t pid;
     uint32_t seq;         /* of the next message */
     int finished;         /* FINISHED came */
@@ -35,6 +36,7 @@ struct run {
     struct phx_controller *c;
     int guard_killed; /* by the test */
     int collected, guard_down, zygote_down, nleftovers;
+    int gathered, spawns; /* GATHERED came; workers are started, not forked */
     struct phx_event zygote_end;
     struct phx_event leftovers[8];
     char zygote_text[PHX_ERR_TEXT_MAX];
@@ -53,7 +55,7 @@ void run_open(struct run *run);
 /* The same without the test's death when the engine refuses; returns what it said. */
 int run_try_open(struct run *run, struct phx_err *err);
 
-/* Asks for a worker. */
+/* Asks for a worker, by a fork or, in a run that spawns, by a start. */
 void run_fork(struct run *run, uint32_t number);
 
 /* Takes events until `until` says 1; the test fails when that takes RUN_PATIENCE_S. */
@@ -68,9 +70,11 @@ void run_take_all(struct run *run);
 /* ---- conditions for run_until ---- */
 
 int run_is_collected(const struct run *run);
-int run_is_over(const struct run *run);  /* collected, and no worker is active */
-int run_all_up(const struct run *run);   /* the first workers */
-int run_has_down(const struct run *run); /* one worker */
+int run_is_over(const struct run *run); /* collected, and no worker is active */
+int run_is_gathered(const struct run *run);
+int run_has_nobody(const struct run *run); /* workers were asked for, and none is active */
+int run_all_up(const struct run *run);     /* the first workers */
+int run_has_down(const struct run *run);   /* one worker */
 int run_zygote_is_down(const struct run *run);
 int run_guard_is_down(const struct run *run);
 

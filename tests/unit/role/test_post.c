@@ -39,7 +39,9 @@ static void start(uint32_t nworkers)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     channel = pair[0];
     for (uint32_t i = 0; i < nworkers; i++)
-        ck_assert_msg(phx_worker_arm(&workers[i], i, dup(pair[1]), fd, &err) == 0, "%s", err.text);
+        ck_assert_msg(phx_worker_arm(&workers[i], i, dup(pair[1]), NULL, &err) == 0 &&
+                          phx_worker_join(&workers[i], fd, &err) == 0,
+                      "%s", err.text);
     phx_fd_close(&pair[1]);
     phx_fd_close(&fd);
 }

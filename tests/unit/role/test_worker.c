@@ -28,7 +28,7 @@ static struct phx_inbox in;
 
 /* A run queue for two workers in shared memory, the controller's handle on it, and worker 0. Test
  * NTESTS - 1 is at position 0 (runq_fixture.h). */
-static void start(void)
+static void start_and(int joins)
 {
     struct fixture f;
     int pair[2];
@@ -42,7 +42,14 @@ static void start(void)
     peer = pair[0];
     phx_inbox_init(&in);
     struct phx_err err = {0};
-    ck_assert_msg(phx_worker_arm(&worker, 0, pair[1], queue_fd, &err) == 0, "%s", err.text);
+    ck_assert_msg(phx_worker_arm(&worker, 0, pair[1], NULL, &err) == 0, "%s", err.text);
+    if (joins)
+        ck_assert_msg(phx_worker_join(&worker, queue_fd, &err) == 0, "%s", err.text);
+}
+
+static void start(void)
+{
+    start_and(1);
 }
 
 static void finish(void)
@@ -53,6 +60,7 @@ static void finish(void)
     phx_fd_close(&queue_fd);
     phx_fd_close(&peer);
     phx_inbox_fini(&in);
+    phx_inbox_fini(&worker.in);
 }
 
 static void receive(uint16_t type, struct phx_message *out)
@@ -232,25 +240,103 @@ START_TEST(what_cannot_be_armed_stays_as_it_was)
     struct phx_worker other = {.number = 99};
     struct phx_err err = {0};
     start();
-    int file = open("/dev/null", O_RDWR | O_CLOEXEC);
-    ck_assert_int_lt(phx_worker_arm(&other, 1, worker.channel, file, &err), 0);
-    ck_assert_str_ne(err.text, "");
-    int garbage = phx_shm_create("test", 8192, NULL);
-    ck_assert_int_eq(phx_worker_arm(&other, 1, worker.channel, garbage, &err), PHX_E_CORRUPT);
-    ck_assert_int_eq(phx_worker_arm(&other, 2, worker.channel, queue_fd, &err), -EINVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, "no slot for worker gw2"));
     int dead[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, dead), 0);
     phx_fd_close(&dead[0]);
-    ck_assert_int_eq(phx_worker_arm(&other, 1, dead[1], queue_fd, &err), -EPIPE);
+    ck_assert_int_eq(phx_worker_arm(&other, 1, dead[1], NULL, &err), -EPIPE);
     ck_assert_int_ge(fcntl(dead[1], F_GETFD), 0); /* taken on success only */
     ck_assert_uint_eq(other.number, 99);
     uint32_t test;
+    ck_assert_int_eq(phx_worker_join(&other, queue_fd, &err), PHX_E_STRAY);
     ck_assert_int_eq(phx_worker_claim(&other, &test), PHX_E_STRAY);
     ck_assert_int_eq(phx_worker_claim(&worker, &test), 1);
     phx_fd_close(&dead[1]);
+    finish();
+}
+END_TEST
+
+START_TEST(what_is_no_run_queue_is_not_joined)
+{
+    struct phx_err err = {0};
+    uint32_t test;
+    start_and(0);
+    int file = open("/dev/null", O_RDWR | O_CLOEXEC);
+    ck_assert_int_lt(phx_worker_join(&worker, file, &err), 0);
+    ck_assert_str_ne(err.text, "");
+    int garbage = phx_shm_create("test", 8192, NULL);
+    ck_assert_int_eq(phx_worker_join(&worker, garbage, &err), PHX_E_CORRUPT);
+    worker.number = 2;
+    ck_assert_int_eq(phx_worker_join(&worker, queue_fd, &err), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "no slot for worker gw2"));
+    worker.number = 0;
+    ck_assert_int_eq(phx_worker_claim(&worker, &test), PHX_E_STATE);
+    ck_assert_int_eq(phx_worker_phase(&worker, PHX_PHASE_CALL), PHX_E_STATE);
+    ck_assert_int_eq(phx_worker_close_queue(&worker), 0); /* there is nothing to close yet */
+    ck_assert_int_eq(phx_worker_join(&worker, queue_fd, &err), 0);
+    ck_assert_int_eq(phx_worker_join(&worker, queue_fd, &err), PHX_E_STATE);
+    ck_assert_int_eq(phx_worker_claim(&worker, &test), 1);
     phx_fd_close(&file);
     phx_fd_close(&garbage);
+    finish();
+}
+END_TEST
+
+static void send_queue(const uint32_t *tests, size_t count, int nfds)
+{
+    struct phx_buf body;
+    phx_buf_init(&body);
+    ck_assert_int_eq(phx_msg_put_queue(&body, tests, count), 0);
+    ck_assert_int_eq(phx_frame_write(peer, PHX_MSG_QUEUE, phx_buf_head(&body), phx_buf_size(&body),
+                                     &queue_fd, (size_t)nfds),
+                     0);
+    phx_buf_fini(&body);
+}
+
+START_TEST(it_waits_for_the_run_queue)
+{
+    static const uint32_t order[NTESTS] = {5, 4, 3, 2, 1, 0};
+    struct phx_err err = {0};
+    uint32_t *places = NULL, test;
+    size_t count = 77;
+    start_and(0);
+    send_queue(order, _i ? NTESTS : 0, 1);
+    ck_assert_int_eq(phx_worker_await_queue(&worker, &places, &count, &err), 1);
+    ck_assert_uint_eq(count, _i ? NTESTS : 0);
+    ck_assert_int_eq(places != NULL, _i);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_uint_eq(places[i], order[i]);
+    ck_assert_int_eq(phx_worker_claim(&worker, &test), 1);
+    free(places);
+    finish();
+}
+END_TEST
+
+START_TEST(without_a_run_queue_it_ends)
+{
+    struct phx_err err = {0};
+    uint32_t *places = NULL;
+    size_t count;
+    int expected = 0;
+    start_and(0);
+    switch (_i) {
+    case 0: /* the run ends before its tests */
+        ck_assert_int_eq(phx_frame_write(peer, PHX_MSG_END, "\x91\x00", 2, NULL, 0), 0);
+        break;
+    case 1: /* so does the controller */
+        phx_fd_close(&peer);
+        break;
+    case 2:
+        ck_assert_int_eq(phx_frame_write(peer, PHX_MSG_GO, "\x91\x00", 2, NULL, 0), 0);
+        expected = PHX_E_PROTO;
+        break;
+    case 3: /* its descriptor is missing */
+        send_queue(NULL, 0, 0);
+        expected = PHX_E_PROTO;
+        break;
+    }
+    ck_assert_int_eq(phx_worker_await_queue(&worker, &places, &count, &err), expected);
+    ck_assert_ptr_null(places);
+    ck_assert_ptr_null(worker.mem);
     finish();
 }
 END_TEST
@@ -265,6 +351,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_workers_child_is_no_worker);
     tcase_add_test(tests, the_run_queue_is_not_mapped_in_a_child);
     tcase_add_test(tests, what_cannot_be_armed_stays_as_it_was);
+    tcase_add_test(tests, what_is_no_run_queue_is_not_joined);
+    tcase_add_loop_test(tests, it_waits_for_the_run_queue, 0, 2);
+    tcase_add_loop_test(tests, without_a_run_queue_it_ends, 0, 4);
 }
 
 int main(void)

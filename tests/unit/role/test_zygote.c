@@ -54,7 +54,6 @@ static void finish(void)
     phx_inbox_fini(&zygote.in);
     phx_inbox_fini(&in);
     phx_shm_unmap(mem, size);
-    phx_fd_close(&zygote.queue_fd);
     phx_fd_close(&zygote.channel);
     phx_fd_close(&peer);
     phx_fd_close(&queue_fd);
@@ -69,14 +68,24 @@ static void receive(uint16_t type)
     ck_assert_str_eq(phx_msg_name(msg.type), phx_msg_name(type));
 }
 
-static void ask_for(uint32_t number, int with_queue)
+static void ask_for(uint32_t number)
 {
     struct phx_buf body;
     phx_buf_init(&body);
     ck_assert_int_eq(phx_msg_put_fork(&body, number, "\xa5input", 6), 0);
-    ck_assert_int_eq(phx_frame_write(peer, PHX_MSG_FORK, phx_buf_head(&body), phx_buf_size(&body),
-                                     &queue_fd, (size_t)with_queue),
-                     0);
+    ck_assert_int_eq(
+        phx_frame_write(peer, PHX_MSG_FORK, phx_buf_head(&body), phx_buf_size(&body), NULL, 0), 0);
+    phx_buf_fini(&body);
+}
+
+static void send_queue(int fd)
+{
+    struct phx_buf body;
+    phx_buf_init(&body);
+    ck_assert_int_eq(phx_msg_put_queue(&body, NULL, 0), 0);
+    ck_assert_int_eq(
+        phx_frame_write(fd, PHX_MSG_QUEUE, phx_buf_head(&body), phx_buf_size(&body), &queue_fd, 1),
+        0);
     phx_buf_fini(&body);
 }
 
@@ -114,10 +123,13 @@ _Noreturn static void be_worker(uint32_t number)
     int wrong = (getpgrp() != getpid()) | (worker.number != number) << 1 |
                 (fcntl(zygote_channel, F_GETFD) >= 0) << 2 |
                 (fcntl(controllers_end, F_GETFD) >= 0) << 3 |
-                (zygote.nchildren != 0 || zygote.channel != -1 || zygote.queue_fd != -1) << 4 |
+                (zygote.nchildren != 0 || zygote.channel != -1) << 4 |
                 (birth.channel[0] != -1 || birth.channel[1] != -1) << 5 |
                 (write(birth.out, "out", 3) != 3) << 6;
-    if (phx_worker_claim(&worker, &test) != 1 || phx_worker_start(&worker) != 0 ||
+    uint32_t *places;
+    size_t nplaces;
+    if (phx_worker_await_queue(&worker, &places, &nplaces, NULL) != 1 ||
+        phx_worker_claim(&worker, &test) != 1 || phx_worker_start(&worker) != 0 ||
         phx_worker_end(&worker) != 0)
         wrong |= 128;
     _exit(wrong);
@@ -148,7 +160,7 @@ static pid_t start_with_a_worker(int fds[5])
 {
     start();
     receive(PHX_MSG_HELLO);
-    ask_for(0, 1);
+    ask_for(0);
     serve(PHX_MSG_FORK);
     pid_t pid = fork_worker(0);
     expect_forked(0, pid, fds);
@@ -183,13 +195,14 @@ START_TEST(a_worker_is_made_known_let_go_and_reaped)
     ck_assert_str_eq(hello.role, "zygote");
     ck_assert_int_eq(phx_frame_write(peer, PHX_MSG_SETUP, "\xc0", 1, NULL, 0), 0);
     serve(PHX_MSG_SETUP);
-    ask_for(1, 1);
+    ask_for(1);
     serve(PHX_MSG_FORK);
     pid_t pid = fork_worker(1);
     expect_forked(1, pid, fds);
     ck_assert_int_eq(phx_pidfd_wait(fds[0], 50 * PHX_MS), 0);
     ck_assert_uint_eq(phx_runq_left(&queue), 10); /* it waits for GO */
     send_number(fds[1], PHX_MSG_GO, 1);
+    send_queue(fds[1]);
     ck_assert_int_eq(phx_pidfd_wait(fds[0], 10 * PHX_S), 1);
     ck_assert_uint_eq(phx_runq_left(&queue), 9);
     ck_assert_int_eq(fstat(fds[2], &info), 0);
@@ -242,7 +255,7 @@ START_TEST(several_workers_and_how_they_ended)
     start();
     receive(PHX_MSG_HELLO);
     for (uint32_t i = 0; i < 4; i++) {
-        ask_for(i, i == 0); /* the descriptor need not come again */
+        ask_for(i);
         serve(PHX_MSG_FORK);
         pids[i] = fork_worker(i);
         expect_forked(i, pids[i], fds[i]);
@@ -266,6 +279,58 @@ START_TEST(several_workers_and_how_they_ended)
         kill(pids[i], SIGKILL);
         close_all(fds[i]);
     }
+    finish();
+}
+END_TEST
+
+/* In a child that plays an interpreter: it was asked to be a worker itself. */
+_Noreturn static void turn(void)
+{
+    struct phx_zygote_request request;
+    struct phx_worker worker;
+    struct phx_birth birth;
+    uint32_t test, *places;
+    size_t nplaces;
+    if (phx_zygote_serve(&zygote, &request) != 0 || request.type != PHX_MSG_BECOME ||
+        phx_zygote_prepare(&zygote, request.number, NULL) < 0 ||
+        phx_zygote_turn_worker(&zygote, &worker, &birth, NULL) < 0)
+        _exit(100);
+    _exit(worker.number != 3 || zygote.channel != -1 || write(birth.out, "out", 3) != 3 ||
+          phx_worker_await_queue(&worker, &places, &nplaces, NULL) != 1 ||
+          phx_worker_claim(&worker, &test) != 1);
+}
+
+START_TEST(an_interpreter_becomes_a_worker_without_a_fork)
+{
+    int fds[5], status;
+    start();
+    receive(PHX_MSG_HELLO);
+    pid_t pid = fork();
+    if (pid == 0) {
+        phx_fd_close(&peer);
+        turn();
+    }
+    phx_fd_close(&zygote.channel);
+    struct phx_buf body;
+    phx_buf_init(&body);
+    ck_assert_int_eq(phx_msg_put_fork(&body, 3, "\xa5input", 6), 0);
+    ck_assert_int_eq(
+        phx_frame_write(peer, PHX_MSG_BECOME, phx_buf_head(&body), phx_buf_size(&body), NULL, 0),
+        0);
+    phx_buf_fini(&body);
+    expect_forked(3, pid, fds);
+    ck_assert_int_eq(phx_pidfd_wait(fds[0], 50 * PHX_MS), 0);
+    ck_assert_uint_eq(phx_runq_left(&queue), 10); /* it waits for GO */
+    if (_i) {                                     /* which never comes */
+        phx_fd_close(&fds[1]);
+    } else {
+        send_number(fds[1], PHX_MSG_GO, 3);
+        send_queue(fds[1]);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, _i ? 100 << 8 : 0);
+    ck_assert_uint_eq(phx_runq_left(&queue), _i ? 10 : 9);
+    close_all(fds);
     finish();
 }
 END_TEST
@@ -328,13 +393,10 @@ START_TEST(what_a_zygote_is_not_asked_is_refused)
     case 0:
         send_number(peer, PHX_MSG_COLLECTED, 1);
         break;
-    case 1: /* a first FORK must bring the run queue */
-        ask_for(0, 0);
-        break;
-    case 2:
+    case 1:
         ck_assert_int_eq(phx_frame_write(peer, PHX_MSG_FORK, "\xc0", 1, NULL, 0), 0);
         break;
-    case 3:
+    case 2:
         ck_assert_int_eq(write(peer, "GET / HTTP/1.1\r\n", 16), 16);
         break;
     }
@@ -375,7 +437,7 @@ START_TEST(a_lack_of_descriptors_leaves_nothing)
     struct rlimit limit;
     start();
     receive(PHX_MSG_HELLO);
-    ask_for(0, 1);
+    ask_for(0);
     serve(PHX_MSG_FORK);
     int free_fds[6], next;
     for (int i = 0; i <= 5; i++)
@@ -410,10 +472,11 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_worker_is_made_known_let_go_and_reaped);
     tcase_add_loop_test(tests, a_worker_that_is_not_let_go_leaves, 0, 5);
     tcase_add_test(tests, several_workers_and_how_they_ended);
+    tcase_add_loop_test(tests, an_interpreter_becomes_a_worker_without_a_fork, 0, 2);
     tcase_add_test(tests, an_interrupted_wait_goes_on);
     tcase_add_test(tests, somebody_elses_waitpid_does_no_harm);
     tcase_add_test(tests, the_end_of_the_controller_is_the_end);
-    tcase_add_loop_test(tests, what_a_zygote_is_not_asked_is_refused, 0, 4);
+    tcase_add_loop_test(tests, what_a_zygote_is_not_asked_is_refused, 0, 3);
     tcase_add_test(tests, a_failed_fork_is_told);
     tcase_add_loop_test(tests, a_lack_of_descriptors_leaves_nothing, 0, 6);
 }

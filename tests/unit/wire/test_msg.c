@@ -70,6 +70,19 @@ static int get_fork(const char *body, size_t size)
     return status;
 }
 
+static int get_queue(const char *body, size_t size)
+{
+    uint32_t *tests = NULL;
+    size_t count = 77;
+    int status = phx_msg_get_queue(body, size, &tests, &count);
+    if (status == 0)
+        ck_assert_uint_lt(count, size); /* each is a byte at least */
+    else
+        ck_assert_ptr_null(tests);
+    free(tests);
+    return status;
+}
+
 static int get_spawn(const char *body, size_t size)
 {
     struct phx_msg_spawn msg;
@@ -124,7 +137,7 @@ static int get_items(const char *body, size_t size)
 
 static int (*const decoders[])(const char *, size_t) = {
     get_hello,  get_exit, get_forked, get_leftover, get_text,
-    get_number, get_fork, get_spawn,  get_items,
+    get_number, get_fork, get_spawn,  get_items,    get_queue,
 };
 enum { NDECODERS = sizeof decoders / sizeof *decoders };
 
@@ -170,6 +183,8 @@ static void put_body(int which, struct phx_buf *out)
         status = phx_msg_put_spawn(out, &spawn);
     else if (last == get_items)
         status = phx_buf_append(out, items_body, sizeof items_body - 1);
+    else if (last == get_queue)
+        status = phx_msg_put_queue(out, (const uint32_t[]){1, 0, 70000}, 3);
     ck_assert_int_eq(status, 0);
 }
 
@@ -187,7 +202,7 @@ static int decode_copy(int which, const char *body, size_t size)
 START_TEST(every_message_has_a_name)
 {
     ck_assert_str_eq(phx_msg_name(PHX_MSG_HELLO), "HELLO");
-    ck_assert_str_eq(phx_msg_name(PHX_MSG_ZYGOTE_DONE), "ZYGOTE_DONE");
+    ck_assert_str_eq(phx_msg_name(PHX_MSG_SESSION_DONE), "SESSION_DONE");
     ck_assert_str_eq(phx_msg_name(0), "?");
     ck_assert_str_eq(phx_msg_name(65535), "?");
 }
@@ -315,6 +330,28 @@ START_TEST(a_spawn_of_nothing_is_refused)
                                "\xc0\xc0",
                                8),
                      0);
+}
+END_TEST
+
+START_TEST(a_queue_tells_places)
+{
+    static const uint32_t sent[] = {3, 0, 4000000000U};
+    struct phx_buf buf;
+    uint32_t *tests = NULL;
+    size_t count = 7;
+    phx_buf_init(&buf);
+    ck_assert_int_eq(phx_msg_put_queue(&buf, sent, 3), 0);
+    ck_assert_int_eq(phx_msg_get_queue(phx_buf_head(&buf), phx_buf_size(&buf), &tests, &count), 0);
+    ck_assert_uint_eq(count, 3);
+    ck_assert_int_eq(memcmp(tests, sent, sizeof sent), 0);
+    free(tests);
+    phx_buf_consume(&buf, phx_buf_size(&buf));
+    ck_assert_int_eq(phx_msg_put_queue(&buf, NULL, 0), 0);
+    ck_assert_int_eq(phx_msg_get_queue(phx_buf_head(&buf), phx_buf_size(&buf), &tests, &count), 0);
+    ck_assert_uint_eq(count, 0);
+    ck_assert_ptr_null(tests);
+    ck_assert_int_eq(phx_msg_get_queue("\x92\x01\xff", 3, &tests, &count), PHX_E_PROTO);
+    phx_buf_fini(&buf);
 }
 END_TEST
 
@@ -483,6 +520,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_number_below_zero_is_left_out);
     tcase_add_test(tests, spawn_copies_its_strings);
     tcase_add_test(tests, a_spawn_of_nothing_is_refused);
+    tcase_add_test(tests, a_queue_tells_places);
     tcase_add_test(tests, a_fork_carries_its_value_unread);
     tcase_add_test(tests, items_are_walked_in_order);
     tcase_add_test(tests, items_of_another_shape_are_refused);

@@ -1,0 +1,109 @@
+/* Workers that collect for themselves: what each of them found, whether it is what the others
+ * found, and when they get the run queue.
+ *
+ * The list of the worker that was done first is the run's; positions of the run queue lead into it.
+ * The others are told where each of its tests stands in their own. A worker with other tests than
+ * these runs none: before the run queue is made its user ends the run for that, later (a
+ * replacement) the worker alone is sent away.
+ *
+ * Runs in the controller, in the loop's thread. */
+#include <errno.h>
+
+#include "role/controller_impl.h"
+#include "sched/match.h"
+#include "wire/msg.h"
+
+int phx_controller_add_item(void *collection, const struct phx_msg_item *item)
+{
+    int status = phx_collection_add(collection, item->node_id, item->node_id_size, item->group,
+                                    item->group_size);
+    return status < 0 ? status : phx_collection_needs(collection, item->setups, item->nsetups);
+}
+
+int phx_controller_take_items(struct phx_member *member, const struct phx_message *msg)
+{
+    if (member->has_collected)
+        return PHX_E_PROTO; /* once it is collected, a collection does not change */
+    return phx_msg_each_item(msg->body, msg->size, phx_controller_add_item, &member->collected);
+}
+
+int phx_controller_take_collected(struct phx_member *member, const struct phx_message *msg)
+{
+    struct phx_controller *c = member->controller;
+    uint64_t count;
+    if (member->has_collected || phx_msg_get_number(msg->body, msg->size, &count) < 0 ||
+        count != phx_collection_count(&member->collected))
+        return PHX_E_PROTO; /* a test that did not arrive would be missed by nobody */
+    if (!c->has_collection) {
+        c->collection = member->collected;
+        c->has_collection = 1;
+        phx_collection_init(&member->collected);
+    } else {
+        int same = phx_match(&c->collection, &member->collected, &member->places);
+        if (same < 0)
+            return same;
+        member->differs = !same;
+        phx_collection_fini(&member->collected);
+    }
+    member->has_collected = 1;
+    phx_controller_settle(c, member);
+    return 0;
+}
+
+static int send_queue(const struct phx_controller *c, struct phx_member *member)
+{
+    struct phx_buf body;
+    phx_buf_init(&body);
+    int status = phx_msg_put_queue(&body, member->places,
+                                   member->places ? phx_collection_count(&c->collection) : 0);
+    if (status == 0)
+        status = phx_channel_send(&member->channel, PHX_MSG_QUEUE, phx_buf_head(&body),
+                                  phx_buf_size(&body), &c->queue_fd, 1);
+    phx_buf_fini(&body);
+    return status;
+}
+
+static int send_end(struct phx_member *member)
+{
+    struct phx_buf body;
+    phx_buf_init(&body);
+    int status = phx_msg_put_number(&body, 0);
+    if (status == 0)
+        status = phx_channel_send(&member->channel, PHX_MSG_END, phx_buf_head(&body),
+                                  phx_buf_size(&body), NULL, 0);
+    phx_buf_fini(&body);
+    return status;
+}
+
+/* A failure to write is a death, which is seen where deaths are; without memory for a message the
+ * member is ended, as it would wait for ever. */
+void phx_controller_settle(struct phx_controller *c, struct phx_member *member)
+{
+    int status = 0;
+    if (member->state != PHX_MEMBER_UP || member->has_queue || member->dismissed)
+        return;
+    if ((member->differs && c->queue_mem) || c->stopping) {
+        member->dismissed = 1;
+        status = send_end(member);
+    } else if (c->queue_mem && member->has_collected) {
+        member->has_queue = 1;
+        status = send_queue(c, member);
+    }
+    if (status == -ENOMEM)
+        phx_controller_reject(c, (int32_t)member->number);
+}
+
+int phx_controller_gathered(struct phx_controller *c)
+{
+    if (c->gathered || c->queue_mem || !c->members || !c->has_collection)
+        return 0;
+    for (uint32_t i = 0; i < c->members_max; i++) {
+        const struct phx_member *member = c->members[i];
+        if (!member || member->state == PHX_MEMBER_DOWN || member->has_collected ||
+            member->finished)
+            continue;
+        return 0;
+    }
+    c->gathered = 1;
+    return 1;
+}

@@ -1,0 +1,22 @@
+/* Where the tests of one collection stand in another one.
+ *
+ * Workers that collect for themselves may find the same tests in another order (a set, a directory
+ * listing). Tests are the same by node id and occurrence: the second `test_a[x]` of one list is the
+ * second one of the other.
+ *
+ * Runs in the controller; pure functions. */
+#ifndef PHX_SCHED_MATCH_H
+#define PHX_SCHED_MATCH_H
+
+#include <stdint.h>
+
+#include "sched/collection.h"
+
+/* Compares `other` with `reference`.
+ * out_places  set when the result is 1: NULL if the lists are the same in order too, else for each
+ *             test of the reference its place in the other list; the caller frees it
+ * Returns     1 the same tests; 0 not the same; -ENOMEM */
+int phx_match(const struct phx_collection *reference, const struct phx_collection *other,
+              uint32_t **out_places);
+
+#endif
