@@ -3,15 +3,19 @@
     python scripts/matrix.py                          all pairs
     python scripts/matrix.py 3.9 pytest7.2            pairs of these Pythons or pytests: 3.9 × 7.2
     MATRIX_TESTS="tests/plugin" python scripts/matrix.py
+    python scripts/matrix.py --docs                   no run: docs/versions.md from what was run
 
 Called by `make matrix`. Pythons come from PATH and from pyenv. phalanx is built from source once for
 each of them; each pair has an environment of its own in build-matrix/. A pair exists when pip finds
-that pytest for that Python, and that pytest itself passes a test there. Closes with a table; returns 1
-if a pair fails, or if there is none.
+that pytest for that Python, and that pytest itself passes a test there. Each result is kept in
+build-matrix/results.json until the pair runs again. Closes with a table; returns 1 if a pair fails, or
+if there is none.
 """
 
 from __future__ import annotations
 
+import datetime
+import json
 import os
 import re
 import shlex
@@ -19,11 +23,13 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build-matrix"
+RESULTS = BUILD / "results.json"
+DOCS = ROOT / "docs" / "versions.md"
 PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
 PYTESTS = {
     "pytest7.2": "pytest==7.2.*",
@@ -42,6 +48,10 @@ class Result:
     word: str  # "passed", "FAILED" or "-", for a pair that does not exist
     detail: str
     seconds: float = 0.0
+    versions: str = ""  # the two exact ones
+    commit: str = ""
+    date: str = ""
+    tests: str = TESTS
 
 
 def call(*command: str | Path, log: Path, timeout: float = TIMEOUT_S) -> int:
@@ -144,13 +154,88 @@ def run_pair(version: str, program: str, name: str, wheel: Path) -> Result:
     begin = time.monotonic()
     status = call(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS.split(), log=log)
     seconds = time.monotonic() - begin
-    last = log.read_text(errors="replace").rstrip().rpartition("\n")[2]
-    match = re.search(r"\d+ (?:passed|failed|error|skipped).*(?= in )", last)
-    detail = match.group(0) if match else f"exit status {status}"
-    return Result(version, name, "FAILED" if status else "passed", detail, seconds)
+    counts = re.findall(
+        r"\d+ (?:passed|failed|error|skipped).*(?= in )", log.read_text(errors="replace")
+    )
+    detail = counts[-1] if counts else f"exit status {status}"
+    return Result(
+        version, name, "FAILED" if status else "passed", detail, seconds, versions_of(python)
+    )
+
+
+def output_of(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return done.stdout.strip()
+
+
+def versions_of(python: Path) -> str:
+    code = "import platform, pytest; print(platform.python_version(), pytest.__version__)"
+    return output_of(python, "-c", code)
+
+
+def kept() -> dict[str, dict[str, str]]:
+    """What earlier runs found: "3.9 pytest7.2" to the fields of a Result."""
+    return dict(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
+
+
+def keep(result: Result) -> None:
+    result.commit = output_of("git", "rev-parse", "--short", "HEAD")
+    result.date = datetime.date.today().isoformat()
+    RESULTS.write_text(
+        json.dumps({**kept(), f"{result.python} {result.pytest}": asdict(result)}, indent=1)
+    )
+
+
+def write_docs() -> None:
+    """docs/versions.md: a row for each Python, a column for each pytest, and what each pair ran."""
+    results = kept()
+    lines = [
+        "# Versions",
+        "",
+        "Which CPython and pytest the tests of phalanx were run with. This page is written by",
+        "`python scripts/matrix.py --docs` from the results of `make matrix`. `–`: no such pair.",
+        "",
+        "| CPython | " + " | ".join(name.replace("pytest", "pytest ") for name in PYTESTS) + " |",
+        "| --- |" + " ---: |" * len(PYTESTS),
+    ]
+    for version in PYTHONS:
+        found = [results.get(f"{version} {name}") for name in PYTESTS]
+        if any(found):
+            words = [("–" if r["word"] == "-" else r["detail"]) if r else "not run" for r in found]
+            lines.append(f"| {version} | " + " | ".join(words) + " |")
+    lines += [
+        "",
+        "| CPython | pytest | date | commit | minutes | tests |",
+        "| --- |" + " --- |" * 5,
+    ]
+    for result in results.values():
+        if result["versions"]:
+            python, pytest = result["versions"].split()
+            minutes = f"{float(result['seconds']) / 60:.0f}"
+            row = [
+                python,
+                pytest,
+                result["date"],
+                result["commit"],
+                minutes,
+                f"`{result['tests']}`",
+            ]
+            lines.append("| " + " | ".join(row) + " |")
+    DOCS.write_text("\n".join(lines) + "\n")
+    print(f"{DOCS} is written")
+
+
+def print_table(pythons: list[str], pytests: list[str], results: list[Result]) -> None:
+    print(f"\n{TESTS}\n{'':8}" + "".join(f"{name:>12}" for name in pytests))
+    for version in pythons:
+        words = [r.word for r in results if r.python == version] or ["no Python"]
+        print(f"{version:8}" + "".join(f"{word:>12}" for word in words))
 
 
 def main(arguments: list[str]) -> int:
+    if arguments == ["--docs"]:
+        write_docs()
+        return 0
     unknown = set(arguments) - {*PYTHONS, *PYTESTS}
     if unknown:
         sys.exit(f"matrix: {', '.join(sorted(unknown))}: not among {PYTHONS} and {[*PYTESTS]}")
@@ -171,19 +256,16 @@ def main(arguments: list[str]) -> int:
                 result = run_pair(version, found[version], name, wheel)
             print(f"  {name:10} {result.word:7} {result.detail}", flush=True)
             results.append(result)
+            keep(result)
 
-    print(f"\n{TESTS}\n{'':8}" + "".join(f"{name:>12}" for name in pytests))
-    for version in pythons:
-        words = [r.word for r in results if r.python == version] or ["no Python"]
-        print(f"{version:8}" + "".join(f"{word:>12}" for word in words))
+    print_table(pythons, pytests, results)
     lacking = [version for version in pythons if version not in found]
     if lacking:
         print(f"not found here: Python {', '.join(lacking)}")
     failed = [result for result in results if result.word == "FAILED"]
     for result in failed:
-        print(
-            f"FAILED {result.python} {result.pytest}: {BUILD.name}/py{result.python}-{result.pytest}.log"
-        )
+        name = f"py{result.python}-{result.pytest}.log"
+        print(f"FAILED {result.python} {result.pytest}: {BUILD.name}/{name}")
     return 1 if failed or not any(result.word == "passed" for result in results) else 0
 
 
