@@ -132,8 +132,8 @@ def _count(directory: Path, name: str, tests: int) -> Counts:
 
 def _by_role(output: Path) -> Counts:
     counts: Counts = {}
-    zygotes: list[int] = []  # the zygote, then its worker
-    for path in sorted(output.glob("out.*"), key=lambda path: int(path.suffix[1:])):
+    zygotes: list[int] = []  # the zygote and its worker, whose count goes on from there
+    for path in output.glob("out.*"):
         text = path.read_text(errors="replace")
         total = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
         command = re.search(r"^cmd: (.*)$", text, re.MULTILINE)
@@ -146,8 +146,8 @@ def _by_role(output: Path) -> Counts:
         role = _role(command.group(1))
         counts[role] = counts.get(role, 0) + number
     if zygotes:
-        counts["zygote"] = zygotes[0]
-        counts["worker"] = max(zygotes) - zygotes[0]
+        counts["zygote"] = min(zygotes)
+        counts["worker"] = max(zygotes) - min(zygotes)
     return counts
 
 
