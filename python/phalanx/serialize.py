@@ -123,10 +123,9 @@ def _shallow_copy(report: pytest.TestReport) -> dict[str, Any] | None:
     node_id = data.pop("_id", None)  # pytest 9.2
     if node_id is not None:
         data["nodeid"] = str(node_id)
-    for value in data.values():
-        if type(value) not in _AS_IT_IS:
-            return None
-    return None if "result" in data else data
+    if "result" in data or not _AS_IT_IS.issuperset(map(type, data.values())):
+        return None
+    return data
 
 
 # What a test printed may be larger than what a message can hold (256 MiB): the outcome matters more.
@@ -188,14 +187,22 @@ def _read_by_hook(config: pytest.Config, data: dict[str, Any]) -> Any:
     return config.hook.pytest_report_from_serializable(config=config, data=data)
 
 
+_new_report = pytest.TestReport.__new__
+
+
 def _read_plain(config: pytest.Config, data: dict[str, Any]) -> Any:
     if data.get("$report_type") != "TestReport":
         return _read_by_hook(config, data)
     del data["$report_type"]
+    if data["longrepr"] is None and type(data["sections"]) is type(data["user_properties"]) is list:
+        # What its constructor would make of them, without a copy of each attribute.
+        if _parse_node_id is not None:
+            data["_id"] = _parse_node_id(data.pop("nodeid"))
+        report = _new_report(pytest.TestReport)
+        report.__dict__ = data
+        return report
     if _parse_node_id is not None:
         data["nodeid"] = _parse_node_id(data["nodeid"])
-    if data["longrepr"] is None:
-        return pytest.TestReport(**data)
     return pytest.TestReport._from_json(data)
 
 

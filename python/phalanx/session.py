@@ -194,24 +194,19 @@ class DSession:
         return self.run.is_over() and (self.run.over or not self._workers.relieve())
 
     def _loop_once(self, interrupts: Interrupts, watchdog: Watchdog) -> None:
-        handlers = self._handlers
-        mail = self.run.mail
-        events = (
-            self.run.engine.poll(self._progress.patience_s)
-            if mail is None
-            else self.run.engine.poll(POLL_S)
-        )
+        run, handlers, mail = self.run, self._handlers, self.run.mail
+        session, watches = run.session, watchdog.watches
+        events = run.engine.poll(self._progress.patience_s if mail is None else POLL_S)
         if mail is not None and not events:
             mail.look_whether_stalled()
         for event, number, payload in events:
-            watchdog.busy(event, number)
+            if watches:
+                watchdog.busy(event, number)
             handlers[event](number, payload)
-            if mail is not None and self.run.is_planned:
+            if mail is not None and run.is_planned:
                 mail.settle()
-            if (
-                self.run.session.shouldfail or self.run.session.shouldstop
-            ) and not self.run.stopping:
-                self.run.stop()
+            if (session.shouldfail or session.shouldstop) and not run.stopping:
+                run.stop()
         watchdog.idle()
         self._progress.tick(self.run.engine, self.run.session.testsfailed)
         if interrupts.count and not self.run.interrupted:

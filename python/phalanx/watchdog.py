@@ -42,6 +42,10 @@ class Watchdog:
         if self._signal:
             faulthandler.unregister(self._signal)
 
+    @property
+    def watches(self) -> bool:
+        return self._dog is not None
+
     def busy(self, event: str, number: int) -> None:
         """The controller handles this from now on."""
         if self._dog is not None:

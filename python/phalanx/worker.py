@@ -62,7 +62,6 @@ class WorkerInteractor:
     ) -> None:
         self.config = config
         self.workerinput = config.workerinput  # type: ignore[attr-defined]
-        self.testrunuid: str = dict.__getitem__(self.workerinput, "testrunuid")
         self.has_finished = False
         self._fork_point = fork_point
         self._rare_collections = rare_collections
@@ -289,8 +288,6 @@ class WorkerInteractor:
         if data.get("sections"):
             data["sections"] = cut_output(data["sections"])
         data["item_index"] = self.item_index
-        data["worker_id"] = self.workerid
-        data["testrun_uid"] = self.testrunuid
         lossy = self.send(_engine.MSG_REPORT, data)
         if lossy:
             self._warn_of_loss(

@@ -15,6 +15,8 @@ from phalanx.serialize import report_reader
 class WorkerEvents:
     def __init__(self, run: Run) -> None:
         self.run = run
+        self._config = run.config
+        self._hook: Any = run.config.hook
         self.info: dict[str, Any] = {}  # what the zygote tells of all its workers
         self.collecting: dict[int, str | None] = {}  # who collects, -1: the zygote, and which file
         self.died_collecting: list[tuple[WorkerController, str | None, str]] = []
@@ -56,9 +58,11 @@ class WorkerEvents:
     def on_worker_up(self, number: int, pid: int) -> None:
         pass
 
+    # These three are the controller's share of every test: they look nothing up twice.
+
     def on_log_start(self, number: int, data: Any) -> None:
         nodeid, location = self._started[number] = data
-        self.run.config.hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+        self._hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
 
     def _log(self, report: Any) -> None:
         self.run.config.hook.pytest_runtest_logreport(report=report)
@@ -78,15 +82,18 @@ class WorkerEvents:
         nodeid, location = data
         if self.retries is not None:
             self.retries.finish(number)
-        self.run.config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+        self._hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
 
     def on_report(self, number: int, data: dict[str, Any]) -> None:
-        report = self._read_report(self.run.config, data)
-        report.node = self.run.nodes[number]
+        node = self.run.nodes[number]
+        data["worker_id"] = node.workerinput["workerid"]
+        data["testrun_uid"] = node.workerinput["testrunuid"]
+        report = self._read_report(self._config, data)
+        report.node = node
         if self.retries is not None:
             self.retries.hold(number, data.get("item_index", -1), report)
         else:
-            self.run.config.hook.pytest_runtest_logreport(report=report)
+            self._hook.pytest_runtest_logreport(report=report)
 
     def on_test_complete(self, number: int, data: tuple[int, float]) -> None:
         if self.run.mail is not None:
