@@ -70,6 +70,17 @@ def test_reader_gives_back_the_report(config_and_reports: Any) -> None:
         assert back.duration == report.duration
 
 
+@pytest.mark.parametrize("sections", [[("stdout", "x")], (("stdout", "x"),)])
+def test_reader_makes_what_the_constructor_makes(config_and_reports: Any, sections: Any) -> None:
+    config, reports = config_and_reports
+    report: Any = reports[0]
+    report.sections = sections
+    report.extra = "of a plugin"
+    data = report_writer(config)(config, report)
+    by_hook = config.hook.pytest_report_from_serializable(config=config, data=dict(data))
+    assert vars(report_reader(config)(config, data)) == vars(by_hook)
+
+
 def test_reports_of_other_classes_go_by_the_hook(config_and_reports: Any) -> None:
     config, reports = config_and_reports
 
