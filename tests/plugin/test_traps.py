@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from phalanx import identity
+from phalanx import frames, identity
 
 
-class Refused(Exception):
+class Reached(Exception):
     pass
 
 
-def refuse(reason: str) -> Any:
-    raise Refused(reason)
+def reach(what: str, frame: Any) -> None:
+    raise Reached(f"{frames.place(frame)} {what}")
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def given() -> identity.WorkerInput:
     return identity.WorkerInput(
         {"workerid": "gw0", "workercount": 2, "own": "a"},
         {"workerid", "own"},
-        identity.Trap(refuse),
+        reach,
     )
 
 
@@ -61,7 +61,7 @@ def given() -> identity.WorkerInput:
 )
 def test_reads_are_trapped(given: identity.WorkerInput, read: Any) -> None:
     with pytest.raises(
-        Refused, match=r"test_traps\.py:\d+ reads workerinput\[|reads workerinput\["
+        Reached, match=r"test_traps\.py:\d+ reads workerinput\[|reads workerinput\["
     ):
         read(given)
 
@@ -118,17 +118,17 @@ def run_trapped(code: str) -> str:
     """The environment is the process's own: each case gets a process."""
     program = """
         import os, sys
-        from phalanx import identity
+        from phalanx import frames, identity
 
-        class Refused(BaseException): pass
+        class Reached(BaseException): pass
 
-        def refuse(reason): raise Refused(reason)
+        def reach(what, frame): raise Reached(f"{frames.place(frame)} {what}")
 
-        identity.trap_environ({"PYTEST_XDIST_WORKER", "OWN"}, identity.Trap(refuse))
+        identity.trap_environ({"PYTEST_XDIST_WORKER", "OWN"}, reach)
         try:
             exec(compile(%r, "/somewhere/conftest.py", "exec"), {"os": os, "identity": identity})
-        except Refused as reason:
-            print("refused:", reason)
+        except Reached as place:
+            print("reached:", place)
         else:
             print("fine")
     """
@@ -169,7 +169,7 @@ def run_trapped(code: str) -> str:
     ],
 )
 def test_environment_reads_are_trapped(code: str) -> None:
-    assert "refused: /somewhere/conftest.py:1 reads " in run_trapped(code)
+    assert "reached: /somewhere/conftest.py:1 reads " in run_trapped(code)
 
 
 @pytest.mark.parametrize(
