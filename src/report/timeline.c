@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "report/outfile.h"
-#include "timeline_page.h" /* made of timeline.html */
+#include "report/timeline_page.h" /* made of timeline.html */
+
 #include "role/controller.h"
 
 #define US ((phx_ns)1000)
