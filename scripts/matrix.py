@@ -152,7 +152,9 @@ def run_pair(version: str, program: str, name: str, wheel: Path) -> Result:
     if call(python, "-m", "pip", "install", *options, wheel, log=log):
         return Result(version, name, "FAILED", f"not installed, see {log}")
     begin = time.monotonic()
-    status = call(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *shlex.split(TESTS), log=log)
+    status = call(
+        python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *shlex.split(TESTS), log=log
+    )
     seconds = time.monotonic() - begin
     counts = re.findall(
         r"\d+ (?:passed|failed|error|skipped).*(?= in )", log.read_text(errors="replace")

@@ -44,7 +44,7 @@ def _is_pytests_process() -> bool:
     frame = sys._getframe()
     while frame.f_back is not None:
         frame = frame.f_back
-        if frame.f_code.co_name == "console_main":
+        if frame.f_code.co_name in ("console_main", "_console_main"):
             return True
     return False
 

@@ -12,6 +12,7 @@ satisfies packages that require pytest-xdist. `python -m phalanx.companion` make
 
 from __future__ import annotations
 
+import atexit
 import email.message
 import importlib.metadata
 import os
@@ -74,6 +75,13 @@ def _normalized(name: str) -> str:
 def install() -> None:
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.append(Finder())
+        atexit.register(remove)
+
+
+def remove() -> None:
+    """Before the interpreter takes itself down: this module's loader is pytest's, which holds the config and
+    all that plugins keep there; files among that would never be written to their end."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
 
 
 def is_stand_in(distribution: importlib.metadata.Distribution) -> bool:
