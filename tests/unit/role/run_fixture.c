@@ -358,6 +358,10 @@ void run_check_account(struct run *run, uint64_t ended, uint64_t crashed, uint64
         nstarted += (uint64_t)(run->started[i] | run->lost[i]); /* the start may be lost as well */
         nended += (uint64_t)run->ended[i];
     }
+    for (uint32_t i = 0; i < RUN_WORKERS_MAX; i++) { /* a worker that is killed says it no more */
+        int64_t test = run->workers[i].down ? run->workers[i].end.test : -1;
+        nstarted += test >= 0 && !run->started[test] && !run->lost[test];
+    }
     ck_assert_uint_eq(nended, ended);
     ck_assert_uint_eq(nstarted, ended + crashed);
 }

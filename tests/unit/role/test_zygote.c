@@ -110,6 +110,13 @@ static void serve(uint16_t type)
     ck_assert_int_eq(memcmp(request.value, "\xa5input", 6), 0);
 }
 
+/* A number that was closed may be that of the run queue by now, if QUEUE came along with GO. */
+static int is_socket(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
 /* In the child: becomes a worker, checks what it finds, runs one test. Its exit status is 0, or a
  * bit set for each thing that is wrong. */
 _Noreturn static void be_worker(uint32_t number)
@@ -121,8 +128,8 @@ _Noreturn static void be_worker(uint32_t number)
     if (phx_zygote_become_worker(&zygote, &worker, &birth, NULL) < 0)
         _exit(100);
     int wrong = (getpgrp() != getpid()) | (worker.number != number) << 1 |
-                (fcntl(zygote_channel, F_GETFD) >= 0) << 2 |
-                (fcntl(controllers_end, F_GETFD) >= 0) << 3 |
+                is_socket(zygote_channel) << 2 |
+                is_socket(controllers_end) << 3 |
                 (zygote.nchildren != 0 || zygote.channel != -1) << 4 |
                 (birth.channel[0] != -1 || birth.channel[1] != -1) << 5 |
                 (write(birth.out, "out", 3) != 3) << 6;
