@@ -3,6 +3,7 @@ and what it says does mend it."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -107,6 +108,6 @@ def test_what_it_says_mends_it(environment: Environment) -> None:
     run = environment.pytest("-n2")
     assert run.returncode == 0 and "2 passed" in run.stdout, run.stdout + run.stderr
     assert "2 workers [2 items]" in run.stdout
-    assert "plugins: phalanx-" in run.stdout
+    assert re.search(r"^plugins: .*\bphalanx-", run.stdout, re.MULTILINE), run.stdout
     run = environment.pytest()
     assert run.returncode == 0 and "2 passed" in run.stdout, run.stdout + run.stderr
