@@ -223,6 +223,14 @@ def test_open_writers_are_flushed_once(checked: Checked) -> None:
     assert checked.project.log("buffered bytes") == ["once"]
 
 
+def _is_whole(archive: Path) -> bool:
+    try:
+        with gzip.open(archive, "rt") as file:
+            return file.read() == "written"
+    except EOFError:
+        return False
+
+
 @pytest.mark.parametrize("archive", [False, True])
 def test_writers_of_a_large_run_are_flushed(project: Project, archive: bool) -> None:
     """The controller of many tests takes what it holds out of the collector's sight: a file that nobody
@@ -255,7 +263,13 @@ def test_writers_of_a_large_run_are_flushed(project: Project, archive: bool) -> 
             """,
         }
     )
-    run = project.run("-n2", env={"ARCHIVE": "1"} if archive else {})
+    env = {"ARCHIVE": "1"} if archive else {}
+    if archive:
+        project.run(env=env)
+        if not _is_whole(project.path / "kept-open.gz"):
+            pytest.skip("this CPython does not end such an archive in a run without workers either")
+        (project.path / "kept-open.gz").unlink()
+    run = project.run("-n2", env=env)
     assert run.counts == {"passed": 2_000}, str(run)
     assert project.path.joinpath("kept-open.txt").read_text() == "written"
     if not archive:
