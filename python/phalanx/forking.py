@@ -122,6 +122,7 @@ class Inherited:
         if self._random_state is not None:
             random.setstate(self._random_state)
         _reseed_numpy()
+        _let_threads_start()
         signal.signal(signal.SIGINT, self._interrupt_handler)
 
 
@@ -201,6 +202,17 @@ def _reseed_numpy() -> None:
         state = numpy_random.mtrand._rand
         if state._bit_generator.seed_seq is not None:
             numpy_random.seed()
+
+
+def _let_threads_start() -> None:
+    """CPython 3.13.0 takes threads that were made and not started before the fork for ended ones: each of
+    them gets a new handle. (Later versions leave them as they are.)"""
+    new_handle = getattr(threading, "_ThreadHandle", None)
+    if new_handle is None:
+        return
+    for thread in list(threading._dangling):  # type: ignore[attr-defined]
+        if thread.ident is None and thread._handle.is_done():
+            thread._handle = new_handle()
 
 
 def _join_threads(stderr: int) -> None:
