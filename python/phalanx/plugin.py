@@ -49,6 +49,12 @@ def pytest_load_initial_conftests(
     late_options.add(early_config, parser)
 
 
+def pytest_plugin_registered(plugin: object) -> None:
+    # In here, as this plugin is registered before those that the suite brings, and its conftest files.
+    if zygote.fork_point is not None:
+        zygote.fork_point.look(getattr(plugin, "__file__", None) or type(plugin).__module__)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     if _is_xdist_installed():

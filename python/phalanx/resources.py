@@ -190,7 +190,8 @@ class Watch:
             self._replace(module.dbapi2, "connect", module.connect)
 
     def _trap_processes(self, module: Any) -> None:
-        self._wrap(module.BaseProcess, "start", lambda args: "starts a process")
+        # A process object belongs to the process that made it.
+        self._wrap(module.BaseProcess, "__init__", lambda args: "makes a process")
 
     def _trap_pools(self, module: Any) -> None:
         # Before it takes the lock that its own handler takes around every fork.

@@ -112,11 +112,6 @@ class WorkerInteractor:
         self.send(_engine.MSG_DESELECTED, [_name_of(item) for item in items])
 
     @pytest.hookimpl
-    def pytest_plugin_registered(self, plugin: object) -> None:
-        name = getattr(plugin, "__file__", None) or type(plugin).__module__
-        self._fork_point.look(str(name))
-
-    @pytest.hookimpl
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self._rare_collections.end()
         self._install_claims()

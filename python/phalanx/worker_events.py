@@ -153,10 +153,12 @@ class WorkerEvents:
         )
         if payload["test"] is not None:
             self._handle_crash_item(node, payload)
-        elif not self.run.stopping and number not in self.collecting:
-            self._died_idle(node, cause)
-        elif not self.run.stopping:
+        elif not self.run.stopping and number in self.collecting:
             self.died_collecting.append((node, self.collecting[number], cause))
+            if payload["replacement"] is None:
+                return  # a new one would go the same way
+        elif not self.run.stopping:
+            self._died_idle(node, cause)
         self._replace(node, payload["replacement"])
 
     def on_test_lost(self, number: int, payload: dict[str, Any]) -> None:
