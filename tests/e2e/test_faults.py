@@ -627,10 +627,13 @@ def test_interrupt_at_the_end(project: Project) -> None:
             + "def test_a():\n    subprocess.Popen(['sh', '-c', 'trap \"\" TERM; sleep 60'])\n",
             "conftest.py": """
                 import os
+                import pytest
 
+                @pytest.hookimpl(hookwrapper=True, tryfirst=True)  # before anybody waits for processes
                 def pytest_sessionfinish(session):
                     if "PYTEST_XDIST_WORKER" not in os.environ:
                         os.open("ending", os.O_CREAT)
+                    yield
             """,
         }
     )
