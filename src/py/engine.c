@@ -24,6 +24,16 @@ PyObject *phx_py_raise(const struct phx_py_state *state, int code, const struct 
     return NULL;
 }
 
+int phx_py_add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (!type)
+        return -1;
+    int status = PyModule_AddType(module, (PyTypeObject *)type);
+    Py_DECREF(type);
+    return status;
+}
+
 int phx_py_encode(struct phx_buf *out, PyObject *value, int *out_lossy)
 {
     int lossy = 0;

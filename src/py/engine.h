@@ -10,8 +10,6 @@
 #include "role/worker.h"
 #include "role/zygote.h"
 
-struct phx_controller;
-
 struct phx_py_state {      /* of the module; all owned */
     PyObject *error;       /* EngineError */
     PyObject *stray_error; /* StrayProcess, a kind of EngineError */
@@ -29,20 +27,14 @@ PyObject *phx_py_raise(const struct phx_py_state *state, int code, const struct 
  * exception. */
 int phx_py_encode(struct phx_buf *out, PyObject *value, int *out_lossy);
 
-/* Adds the type of a role to the module. Returns 0 or -1 with an exception. */
+/* Adds a type to the module. Returns 0 or -1 with an exception. */
+int phx_py_add_type(PyObject *module, PyType_Spec *spec);
+
+/* Adds the type of a role, likewise. */
 int phx_py_add_controller(PyObject *module);
 int phx_py_add_zygote(PyObject *module);
 int phx_py_add_worker(PyObject *module);
 int phx_py_add_watchdog(PyObject *module);
-
-/* The engine of a Controller, or NULL with an exception when it is closed or another process's. */
-struct phx_controller *phx_py_controller_of(PyObject *self);
-
-/* Methods of Controller: post_methods.c. */
-PyObject *phx_py_post_send(PyObject *self, PyObject *args);
-PyObject *phx_py_post_steal(PyObject *self, PyObject *args);
-PyObject *phx_py_post_shut(PyObject *self, PyObject *args);
-PyObject *phx_py_post_stalled(PyObject *self, PyObject *unused);
 
 /* A Worker around a struct that is still to be armed. NULL with an exception. */
 PyObject *phx_py_worker_new(const struct phx_py_state *state, struct phx_worker **out_worker);

@@ -1,9 +1,8 @@
 /* The methods of `_engine.Controller` that carry a plugin's scheduler: see role/post.h.
  *
  * Runs in the controller. */
-#include "py/engine.h"
+#include "py/controller.h"
 
-#include "role/controller.h"
 #include "role/post.h"
 
 /* The mailboxes, or NULL with an exception. */

@@ -1,6 +1,6 @@
 /* What the files of the controller share: controller.c (its life), recruit.c (asking for workers),
- * gather.c (workers that collect for themselves), events.c (what comes in). Nobody else includes
- * it.
+ * gather.c (workers that collect for themselves), step.c (waiting), events.c and from_*.c (what
+ * comes in), stopping.c, late.c, figures.c. Nobody else includes it.
  *
  * Who holds what: the controller owns the loop, the guard's socket and pidfd, one zygote at a time,
  * all members, and the only writable handle on the run queue outside the workers. */
@@ -12,6 +12,7 @@
 #include "role/post.h"
 
 struct phx_message;
+struct phx_msg_exit;
 struct phx_msg_item;
 
 enum phx_zygote_state {
@@ -137,20 +138,71 @@ void phx_controller_settle(struct phx_controller *c, struct phx_member *member);
 /* Whether all workers that will ever collect have, for the first time. */
 int phx_controller_gathered(struct phx_controller *c);
 
-/* ---- controller.c ---- */
+/* ---- stopping.c ---- */
 
 /* SIGINT to the zygote while it collects, and to every worker, unless they have said that they
  * stop. */
 void phx_controller_send_interrupts(struct phx_controller *c);
 
-/* ---- events.c: callbacks of the loop ---- */
+/* ---- step.c ---- */
+
+/* Runs the loop until *flag is set or `patience` is over; events stay for phx_controller_next. */
+void phx_controller_run_until(struct phx_controller *c, const int *flag, phx_ns patience);
+
+/* ---- callbacks of the loop: they only note ---- */
 
 void phx_controller_on_guard_bytes(struct phx_channel *channel);
 void phx_controller_on_guard_gone(struct phx_watch *watch);
 void phx_controller_on_zygote_bytes(struct phx_channel *channel);
+void phx_controller_on_zygote_gone(struct phx_watch *watch);
+void phx_controller_on_member_bytes(struct phx_channel *channel);
+void phx_controller_on_member_gone(struct phx_watch *watch);
+
+/* ---- from_guard.c, from_zygote.c, from_worker.c ---- */
+
+/* Each takes what has come from its peers until there is an event. Returns 1 with *out, or 0:
+ * nothing for now. */
+int phx_controller_guard_next(struct phx_controller *c, struct phx_event *out);
+int phx_controller_zygote_next(struct phx_controller *c, struct phx_event *out);
+int phx_controller_starters_next(struct phx_controller *c, struct phx_event *out);
+int phx_controller_member_next(struct phx_controller *c, struct phx_member *member,
+                               struct phx_event *out);
+
+/* A zygote or starter is dead, or could not be started. Returns likewise. */
+int phx_controller_peer_down(struct phx_controller *c, struct phx_zygote_peer *peer,
+                             struct phx_event *out);
+
+/* The tests that the worker whose death was handed out last has ended unheard, one by one; then its
+ * last words may go. */
+int phx_controller_next_lost(struct phx_controller *c, struct phx_event *out);
+void phx_controller_release_told(struct phx_controller *c);
+
+/* Whether to wait no longer for the exit status of a dead member. */
+int phx_controller_status_is_due(const struct phx_controller *c, const struct phx_member *member,
+                                 phx_ns now);
 
 /* Puts a member on the list of those to look at. */
 void phx_controller_mark_ready(struct phx_member *member);
+
+/* ---- events.c: what they share ---- */
+
+#define PHX_STATUS_PATIENCE (2 * PHX_S) /* for the exit status of who is known to be dead */
+
+void phx_event_of_message(struct phx_event *out, int32_t number, const struct phx_message *msg);
+
+/* Returns 0 for a HELLO of our version, PHX_E_PROTO or PHX_E_VERSION. */
+int phx_controller_check_hello(const struct phx_message *msg);
+
+/* A peer that does not speak the protocol is treated as if it had crashed, and made to. Nothing
+ * that it has said beside is heard: a lost report must not be followed by a FINISHED. */
+void phx_controller_outlaw(struct phx_channel *channel, struct phx_watch *watch, int error);
+
+/* The exit status of a process of the run, from whoever has reaped it. */
+void phx_controller_note_status(struct phx_controller *c, const struct phx_msg_exit *msg);
+
+/* A sentence if the OOM killer may have caused this death, else NULL. Each of its kills explains
+ * one; those that were followed by a death of another kind were of somebody else. */
+const char *phx_controller_oom_cause(struct phx_controller *c, int has_status, int status);
 
 /* Whether somebody is dead whose exit status may still come, or done and not leaving: look again
  * soon. */

@@ -1,5 +1,5 @@
 /* A worker as its controller sees it: a channel, a watch, the memfds with its last words, and what
- * is known about its end. Used by role/controller.c only.
+ * is known about its end. Used by the controller's files only.
  *
  * Runs in the controller, in the loop's thread. */
 #ifndef PHX_ROLE_MEMBER_H
