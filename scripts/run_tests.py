@@ -26,26 +26,30 @@ def run(*command: str | Path) -> int:
     return subprocess.call([str(part) for part in command], cwd=ROOT)
 
 
-def run_c_tests() -> tuple[int, int]:
-    """Passed and failed single tests (TAP lines, not programs)."""
+def run_c_tests() -> tuple[int, list[str]]:
+    """How many single tests passed (TAP lines, not programs), and the names of those that did not."""
     if not (BUILD / "build.ninja").exists():
         options = ["-Dtests=true", "-Dwerror=true", "-Db_sanitize=address,undefined"]
         # A shared object finds the sanitizer in the program that loads it.
         if run("meson", "setup", BUILD, *options, "-Db_lundef=false"):
-            return 0, 1
+            return 0, ["C tests: meson setup"]
     if run("meson", "compile", "-C", BUILD):
-        return 0, 1
+        return 0, ["C tests: meson compile"]
     status = run("meson", "test", "-C", BUILD, "--no-rebuild", "--print-errorlogs")
-    passed = failed = 0
-    for suite in ElementTree.parse(BUILD / "meson-logs" / "testlog.junit.xml").iter("testcase"):
-        if suite.find("failure") is not None or suite.find("error") is not None:
-            failed += 1
-        else:
-            passed += 1
-    return passed, max(failed, 1 if status else 0)
+    passed = 0
+    failed = []
+    for suite in ElementTree.parse(BUILD / "meson-logs" / "testlog.junit.xml").iter("testsuite"):
+        for case in suite.iter("testcase"):
+            if case.find("failure") is not None or case.find("error") is not None:
+                failed.append(f"{suite.get('name')}: {case.get('name')}")
+            else:
+                passed += 1
+    if status and not failed:
+        failed = [f"C tests: exit status {status}"]
+    return passed, failed
 
 
-def run_pytest(*paths: str) -> tuple[int, int]:
+def run_pytest(*paths: str) -> tuple[int, list[str]]:
     print("+ pytest", *paths, flush=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     process = subprocess.Popen(
@@ -57,17 +61,21 @@ def run_pytest(*paths: str) -> tuple[int, int]:
     )
     assert process.stdout is not None
     last = ""
+    failed = []
     for line in process.stdout:
         sys.stdout.write(line)
         sys.stdout.flush()
+        if line.startswith(("FAILED ", "ERROR ")):
+            failed.append(line.split(" ", 1)[1].rstrip())
         last = line
     status = process.wait()
-    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error)", last)}
-    failed = counts.get("failed", 0) + counts.get("error", 0)
-    return counts.get("passed", 0), max(failed, 1 if status else 0)
+    if status and not failed:
+        failed = [f"pytest {' '.join(paths)}: exit status {status}"]
+    found = re.search(r"(\d+) passed", last)
+    return int(found[1]) if found else 0, failed
 
 
-SUITES: dict[str, Callable[[], tuple[int, int]]] = {
+SUITES: dict[str, Callable[[], tuple[int, list[str]]]] = {
     "c": run_c_tests,
     "plugin": lambda: run_pytest("tests/plugin"),
     # By phalanx itself; a file stays on one worker, as its tests share fixtures that cost seconds.
@@ -78,12 +86,15 @@ SUITES: dict[str, Callable[[], tuple[int, int]]] = {
 def main(names: list[str]) -> int:
     # For meson and ninja, which stand beside this Python.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    passed = failed = 0
+    passed = 0
+    failed: list[str] = []
     for name in names or SUITES:
-        result = SUITES[name]()
-        passed += result[0]
-        failed += result[1]
-    print(f"{passed} passed, {failed} failed", flush=True)
+        passed_here, failed_here = SUITES[name]()
+        passed += passed_here
+        failed += failed_here
+    for name in failed:
+        print("failed:", name)
+    print(f"{passed} passed, {len(failed)} failed", flush=True)
     return 1 if failed or not passed else 0
 
 
