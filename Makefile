@@ -8,7 +8,7 @@ SOURCES := $(shell find src python cli -name __pycache__ -prune -o -type f -prin
            meson.build meson.options pyproject.toml README.md
 export PYTHON
 
-.PHONY: demo demo-browser test lint format asan storm fuzz matrix compat conformance bench simulate wheel test-wheel clean
+.PHONY: demo demo-browser test lint format asan storm differential fuzz matrix compat conformance bench simulate wheel test-wheel clean
 
 # The suites of demo/, one after the other and on four workers.
 demo: $(VENV)/installed
@@ -42,6 +42,10 @@ asan: $(VENV)/ready
 # Processes of small runs are killed and stopped at random. STORM="--runs 10000".
 storm: $(VENV)/installed
 	$(RUN) tests/storm/storm.py $(STORM)
+
+# Random suites and options, with workers and without: both tell the same. DIFFERENTIAL="--runs 1000".
+differential: $(VENV)/installed
+	$(RUN) tests/storm/differential.py $(DIFFERENTIAL)
 
 # FUZZ_SECONDS=60 for each target of tests/fuzz.
 fuzz: $(VENV)/ready

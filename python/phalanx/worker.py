@@ -245,6 +245,7 @@ class WorkerInteractor:
         execute = caller._hookexec
 
         def claim_then_execute(name: str, impls: Any, kwargs: Any, firstresult: bool) -> Any:
+            __tracebackhide__ = True  # as pluggy's own frames are, when an implementation fails
             if kwargs.get("nextitem") is NEXT_ITEM:
                 if self._next is _UNCLAIMED:
                     self._claim_next(self.session)

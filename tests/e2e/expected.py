@@ -73,6 +73,37 @@ SUITES["green"] = Suite(
     code=0,
 )
 
+SUITES["hooks that fail"] = Suite(
+    files={
+        "conftest.py": """
+            import pytest
+
+            def pytest_runtest_setup(item):
+                assert "bad_setup" not in item.name
+
+            def pytest_runtest_call(item):
+                assert "bad_call" not in item.name
+
+            @pytest.hookimpl(trylast=True)
+            def pytest_runtest_teardown(item):
+                assert "bad_teardown" not in item.name
+        """,
+        "test_hooks.py": """
+            def test_bad_setup(): pass
+            def test_bad_call(): pass
+            def test_bad_teardown(): pass
+            def test_good(): pass
+        """,
+    },
+    outcomes={
+        "test_hooks.py::test_bad_setup": "error",
+        "test_hooks.py::test_bad_call": "failed",
+        "test_hooks.py::test_bad_teardown": "error passed",
+        "test_hooks.py::test_good": "passed",
+    },
+    code=1,
+)
+
 SUITES["kinds"] = Suite(
     files={
         "pytest.ini": "[pytest]\njunit_family = xunit1\n",
