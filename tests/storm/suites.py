@@ -191,7 +191,7 @@ def pytest_runtest_makereport(item, call):
         report.longrepr = None""",
     """@pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report):
-    if report.when == 'call' and report.failed and 'test_4' in report.nodeid:
+    if report.when == 'setup' and report.passed and 'test_4' in report.nodeid:
         return 'odd', 'O', 'ODD'""",
     "def pytest_itemcollected(item): item.user_properties.append(('collected', item.name))",
     "def pytest_make_parametrize_id(val): return 'own' if val == 2 else None",
