@@ -189,22 +189,35 @@ def send(pid: int, number: signal.Signals) -> bool:
     return True
 
 
-def starvation(pids: list[int]) -> float:
-    """Seconds for which these processes were ready to run and the machine was busy with others: a storm runs
-    beside other work, and at the lowest priority."""
-    total = 0
-    for pid in pids:
-        try:
-            total += int(Path("/proc", str(pid), "schedstat").read_text().split()[1])
-        except (OSError, IndexError):
-            pass  # gone, or a kernel that does not tell
-    return total / 1e9
+class Hunger:
+    """Seconds for which processes were ready to run and the machine was busy with others: a storm runs beside
+    other work, and at the lowest priority. The kernel counts a wait when it is over (schedstat), so the one
+    that a process is in the middle of is measured here: while it is ready (R), and its counters stand still."""
+
+    def __init__(self) -> None:
+        self._counters: dict[int, tuple[list[str], float]] = {}  # and since when they are these
+
+    def look(self, pids: list[int]) -> float:
+        now, total = time.monotonic(), 0.0
+        for pid in pids:
+            try:
+                counters = Path("/proc", str(pid), "schedstat").read_text().split()
+                state = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
+                total += int(counters[1]) / 1e9
+            except (OSError, IndexError):
+                continue  # gone, or a kernel that does not tell
+            known, since = self._counters.get(pid, ([], now))
+            if counters != known or state != "R":
+                since = now
+            self._counters[pid] = (counters, since)
+            total += now - since
+        return total
 
 
 def strike(
-    project: Project, running: Running, scenario: Scenario, rng: random.Random
+    project: Project, running: Running, scenario: Scenario, rng: random.Random, hunger: Hunger
 ) -> tuple[list[int], float]:
-    """Returns the guard's pid, if it had to end what its controller left, and its starvation until then."""
+    """Returns the guard's pid, if it had to end what its controller left, and its hunger until then."""
     guards: list[int] = []
     hungry = 0.0
     begun, of_tests = time.monotonic(), False
@@ -218,7 +231,7 @@ def strike(
             return guards, hungry
         everybody = processes(running)
         guards, found = everybody["guard"], everybody[fault.target]
-        hungry = starvation(guards)
+        hungry = hunger.look(guards)
         if found and send(pid := rng.choice(found), fault.signal):
             scenario.struck.append(fault)
             if fault.signal == signal.SIGSTOP:
@@ -304,7 +317,8 @@ def run_seed(
     project = Project(home / str(seed))
     project.write(scenario.files)
     running = project.start(*scenario.args)
-    guards, hungry = strike(project, running, scenario, random.Random(seed))
+    hunger = Hunger()
+    guards, hungry = strike(project, running, scenario, random.Random(seed), hunger)
     try:
         running.process.wait(END_S)
     except Exception:
@@ -314,7 +328,7 @@ def run_seed(
         return scenario, [f"no end after {END_S} s; alive: {alive}"], run
     ended, starved = time.monotonic(), 0.0
     while left := [pid for pid in marked_processes(running.mark) if not may_live(pid, scenario)]:
-        starved = max(starved, starvation([*guards, *left]) - hungry)
+        starved = max(starved, hunger.look([*guards, *left]) - hungry)
         if time.monotonic() - ended > ORPHAN_S + starved:
             break
         time.sleep(0.02)

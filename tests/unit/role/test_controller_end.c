@@ -205,7 +205,7 @@ START_TEST(an_end_before_anything_was_collected)
     run_until(&run, _i ? run_zygote_is_down : run_is_collected);
     phx_ns start = phx_clock_now();
     ck_assert_int_eq(phx_controller_end(run.c, 200 * PHX_MS), 0);
-    ck_assert_int_lt(phx_clock_now() - start, 5 * PHX_S);
+    ck_assert_int_lt(phx_clock_now() - start, 25 * PHX_S); /* the zygote would have 30 */
     run_take_all(&run);
     ck_assert_int_eq(run.guard_down, 0);
     run_close(&run);
@@ -262,10 +262,10 @@ START_TEST(a_step_ends_when_its_time_is_over)
     static struct run run;
     open_two_at_gate(&run);
     run_for(&run, 100 * PHX_MS);
-    phx_ns start = phx_clock_now();
+    alarm(20);
     ck_assert_int_eq(phx_controller_step(run.c, 0, -1), 0);
-    ck_assert_int_lt(phx_clock_now() - start, 100 * PHX_MS);
-    start = phx_clock_now();
+    alarm(0);
+    phx_ns start = phx_clock_now();
     ck_assert_int_eq(phx_controller_step(run.c, 200 * PHX_MS, -1), 0);
     ck_assert_int_ge(phx_clock_now() - start, 190 * PHX_MS);
     run_close(&run);
@@ -280,7 +280,7 @@ START_TEST(a_step_ends_though_the_host_was_busy)
     run_for(&run, 100 * PHX_MS);
     for (int i = 0; i < 3; i++) {
         phx_clock_sleep(100 * PHX_MS);
-        alarm(10);
+        alarm(20);
         phx_ns start = phx_clock_now();
         ck_assert_int_eq(phx_controller_step(run.c, 50 * PHX_MS, -1), 0);
         ck_assert_int_ge(phx_clock_now() - start, 40 * PHX_MS);
