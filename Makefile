@@ -8,7 +8,7 @@ SOURCES := $(shell find src python cli -name __pycache__ -prune -o -type f -prin
            meson.build meson.options pyproject.toml README.md
 export PYTHON
 
-.PHONY: demo demo-browser test lint format asan storm differential fuzz matrix compat conformance bench simulate wheel test-wheel clean
+.PHONY: demo demo-browser test lint format asan storm differential fuzz matrix compat conformance bench real-suites simulate wheel test-wheel clean
 
 # The suites of demo/, one after the other and on four workers.
 demo: $(VENV)/installed
@@ -68,6 +68,10 @@ conformance: $(VENV)/installed
 # BENCH=arguments of the script.
 bench: $(VENV)/installed
 	$(RUN) bench/run.py $(BENCH)
+
+# Suites of popular projects: the same answer? at what cost? REAL="attrs flask", REAL=--docs.
+real-suites: $(VENV)/installed
+	$(RUN) bench/real_suites.py $(REAL)
 
 # The tables of docs/design/scheduling.md, anew.
 simulate: $(VENV)/ready

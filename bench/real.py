@@ -46,7 +46,7 @@ def prepare() -> None:
     DIRECTORY.mkdir(exist_ok=True)
     for project in PROJECTS:
         if not project.source.exists():
-            _unpack(project)
+            unpack(project.name, project.version, project.source)
     stamp = SITE / "complete"
     wanted = sorted({need for project in PROJECTS for need in project.needs})
     if not stamp.exists() or stamp.read_text().split() != wanted:
@@ -55,10 +55,11 @@ def prepare() -> None:
         stamp.write_text("\n".join(wanted))
 
 
-def _unpack(project: Project) -> None:
-    downloads = DIRECTORY / "downloads" / project.name
-    pip(PHALANX, "download", "--quiet", "--no-deps", "--no-binary", project.name,
-        "--dest", str(downloads), f"{project.name}=={project.version}")  # fmt: skip
+def unpack(name: str, version: str, source: Path) -> None:
+    """Downloads a project's source archive and unpacks it at `source`."""
+    downloads = DIRECTORY / "downloads" / name
+    pip(PHALANX, "download", "--quiet", "--no-deps", "--no-binary", name,
+        "--dest", str(downloads), f"{name}=={version}")  # fmt: skip
     (archive,) = downloads.glob("*.tar.gz")
     unpacked = downloads / "unpacked"
     with tarfile.open(archive) as file:
@@ -67,4 +68,4 @@ def _unpack(project: Project) -> None:
         else:
             file.extractall(unpacked)
     (top,) = unpacked.iterdir()
-    top.rename(project.source)
+    top.rename(source)

@@ -34,12 +34,15 @@ class ForkPoint:
         self.inherited = forking.Inherited()
         self.stderr = stderr  # the real one, whatever is captured
         self.send: Callable[[int, object], int] = zygote.send
-        self.by_mail = False  # a plugin's scheduler hands out tests, in a worker
         self.has_collected = False  # before this worker was forked
         self._zygote = zygote
         self._may_check = method != "fork"
         self.watch: resources.Watch | None = None
         self._passed = False
+        self._is_configured = False
+        self._directory: str | None = (
+            None  # of this worker, where it is another than that of pytest itself
+        )
         self._leave: Callable[[], None] = _nothing
 
     # ---- traps ----
@@ -62,6 +65,16 @@ class ForkPoint:
             self.watch.root = str(config.rootpath)
             more = config.getini("phalanx_shared_commands")
             self.watch.shared_commands = [*resources.SHARED_COMMANDS, *more]
+
+    def configured(self, config: pytest.Config) -> None:
+        """Arguments and configuration have been read, in the directory of pytest itself."""
+        self.config = config
+        self._is_configured = True
+        self._enter_directory()
+
+    def _enter_directory(self) -> None:
+        if self._directory is not None and self._is_configured:
+            os.chdir(self._directory)
 
     def look(self, label: str) -> None:
         if self.watch is not None and not self._passed:
@@ -162,9 +175,10 @@ class ForkPoint:
     ) -> None:
         self.worker, *texts = born
         self.send = self.worker.send
-        self.by_mail = value["by_mail"]
         if value["nice"]:
             os.nice(value["nice"])
+        self._directory = value["directory"]
+        self._enter_directory()
         self.input = value["workerinput"]
         self.name = self.input["workerid"]
         identity.release_environ()

@@ -9,47 +9,59 @@ import threading
 
 import pytest
 
-from phalanx import _engine, options
+from phalanx import _engine, interpreters, options
+from phalanx.interpreters import Interpreter
 
 # Frozen at import, like pytest-xdist's: what plugins and conftest files add later they add again in the
 # zygote.
 _sys_path = list(sys.path)
 
 engine_key = pytest.StashKey[_engine.Controller]()
+_interpreter_key = pytest.StashKey["Interpreter | None"]()  # that the engine's zygote runs in
 
 
 def sys_path() -> list[str]:
     return list(_sys_path)
 
 
-def _zygote_argv() -> list[str]:
-    # `-c` because a worker of pytest-xdist runs so, and plugins know it (sys.argv == ["-c"]). The path
-    # is set before anything is imported: `-c` would put the current directory first.
-    code = f"import sys; sys.path[:] = {_sys_path!r}; from phalanx.zygote import main; main(3)"
+def argv(interpreter: Interpreter | None) -> list[str]:
+    """The program that becomes a zygote, or a worker."""
+    # `-c` because a worker of pytest-xdist runs so, and plugins know it (sys.argv == ["-c"]).
+    code = interpreters.code_for(interpreter, _sys_path)
+    if interpreter is not None:
+        return [*interpreter.command, "-c", code]
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     return [sys.executable, *flags, "-c", code]
+
+
+def environment() -> list[str]:
+    return [f"{name}={value}" for name, value in os.environ.items()]
 
 
 def guard_path() -> str:
     return os.path.join(os.path.dirname(_engine.__file__), "phalanx-guard")
 
 
-def start(config: pytest.Config) -> _engine.Controller:
-    """The run's engine, started now unless it was before; it ends with the config at the latest."""
+def start(config: pytest.Config, interpreter: Interpreter | None = None) -> _engine.Controller:
+    """The run's engine, started now unless it was before; it ends with the config at the latest. Its zygote
+    runs in `interpreter`."""
     engine = config.stash.get(engine_key, None)
     if engine is not None:
-        return engine
+        if config.stash[_interpreter_key] == interpreter:
+            return engine
+        engine.close()  # a plugin has changed the specifications since
     try:
         engine = _engine.Controller(
             guard=guard_path(),
-            argv=_zygote_argv(),
-            environment=[f"{name}={value}" for name, value in os.environ.items()],
+            argv=argv(interpreter),
+            environment=environment(),
             directory=os.getcwd(),
             serves_signals=threading.current_thread() is threading.main_thread(),
         )
     except _engine.EngineError as error:
         raise pytest.UsageError(f"phalanx cannot start: {error}") from None
     config.stash[engine_key] = engine
+    config.stash[_interpreter_key] = interpreter
     config.add_cleanup(engine.close)
     return engine
 
@@ -59,7 +71,8 @@ def start_early(config: pytest.Config) -> None:
     imports meanwhile is the standard library and pytest. Unneeded, it ends with the config."""
     known = config.known_args_namespace
     wanted = known.numprocesses not in (None, 0) or (
-        known.tx and (known.dist != "no" or known.distload)
+        # One that names its interpreter is asked first what it is.
+        known.tx and "python=" not in known.tx[0] and (known.dist != "no" or known.distload)
     )
     nothing_runs = (
         known.collectonly

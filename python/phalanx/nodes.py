@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from phalanx import specs
+from phalanx import interpreters, specs
+from phalanx.interpreters import Interpreter
 from phalanx.specs import Spec, parse_tx_spec_config
 
 __all__ = [
@@ -30,17 +31,19 @@ __all__ = [
 class Gateway:
     """What plugins ask a node's gateway: its id, its spec, where it runs."""
 
-    def __init__(self, spec: Spec, id: str, cwd: str) -> None:
+    def __init__(self, spec: Spec, id: str, cwd: str, interpreter: Interpreter | None) -> None:
         self.id = id
         self.spec = spec
-        self._cwd = cwd
+        self.cwd = cwd
+        self.interpreter = interpreter  # None: that of pytest itself
 
     def _rinfo(self, update: bool = False) -> SimpleNamespace:
+        other = self.interpreter
         return SimpleNamespace(
-            executable=sys.executable,
-            version_info=tuple(sys.version_info),
-            platform=sys.platform,
-            cwd=self._cwd,
+            executable=other.executable if other else sys.executable,
+            version_info=other.version_info if other else tuple(sys.version_info),
+            platform=other.platform if other else sys.platform,
+            cwd=self.cwd,
         )
 
     def __repr__(self) -> str:
@@ -120,7 +123,7 @@ class NodeManager:
         self.roots: list[str] = []
         self.group: list[Gateway] = []
         self.mailboxes: Mailboxes | None = None
-        self._cwd = os.getcwd()
+        self._interpreters: dict[str, Interpreter] = {}
         taken = {spec.id for spec in self.specs}
         free = (name for name in map("gw{}".format, itertools.count()) if name not in taken)
         for spec in self.specs:
@@ -136,7 +139,12 @@ class NodeManager:
 
     def setup_node(self, spec: Spec, number: int) -> WorkerController:
         replaces = number >= len(self.specs)
-        gateway = Gateway(spec, f"gw{number}" if replaces else str(spec.id), self._cwd)
+        gateway = Gateway(
+            spec,
+            f"gw{number}" if replaces else str(spec.id),
+            specs.directory_of(spec),
+            interpreters.find(spec, self._interpreters),
+        )
         self.group.append(gateway)
         self.config.hook.pytest_xdist_newgateway(gateway=gateway)
         node = WorkerController(self, gateway, number)

@@ -42,7 +42,9 @@ class Recruiting:
         """All nodes are configured: the zygote gets its set-up, or every worker does."""
         method = start_method(self._run.config)
         known = self._recall() if method == "auto" else None
-        if method == "spawn":
+        if len({node.gateway.interpreter for node in self._run.nodes}) > 1:
+            self._spawn_all("--tx names several interpreters", from_start=True)
+        elif method == "spawn":
             self._spawn_all("--start-method=spawn", from_start=True)
         elif known is not None:
             self._spawn_all(f"{known}, as in an earlier run", from_start=True)
@@ -61,7 +63,11 @@ class Recruiting:
     def ask(self, node: WorkerController) -> None:
         """For this worker, or the one that replaces another."""
         if self._spawns:
-            self._run.engine.start(node.number, self._setup("spawn", self._own(node)))
+            interpreter = node.gateway.interpreter
+            setup = self._setup("spawn", self._own(node))
+            self._run.engine.start(
+                node.number, setup, argv=launch.argv(interpreter), environment=launch.environment()
+            )
         else:
             self._run.engine.fork(node.number, self._own(node))
 
@@ -88,16 +94,19 @@ class Recruiting:
             "workerinput": node.workerinput,
             "environment": node.gateway.spec.env,
             "nice": int(node.gateway.spec.nice or 0),
-            "by_mail": self._run.mail is not None,
+            "directory": node.gateway.cwd if node.gateway.spec.chdir else None,
         }
 
     def _setup(self, method: str, worker: dict[str, Any] | None = None) -> dict[str, Any]:
         nodes = self._run.nodes
+        node = nodes[0] if worker is None else nodes[worker["number"]]
+        is_other = node.gateway.interpreter is not None
         setup = {
             "args": [str(arg) for arg in self._run.config.invocation_params.args],
             "directory": os.getcwd(),
-            "environment": dict(os.environ),
-            "sys_path": launch.sys_path(),
+            # Another interpreter has its own path, and its variables may come from a script that starts it.
+            "environment": None if is_other else dict(os.environ),
+            "sys_path": None if is_other else launch.sys_path(),
             "workerinputs": [node.workerinput for node in (nodes if worker is None else nodes[:1])],
             "environments": [node.gateway.spec.env for node in nodes] if worker is None else [],
             "basetemp": None,

@@ -77,7 +77,8 @@ class DSession:
         self.run.session = session
         self.run.nodemanager = NodeManager(self.config)
         self.run.nodes = self.run.nodemanager.setup_nodes()
-        self.run.controller = launch.start(self.config)
+        interpreter = self.run.nodes[0].gateway.interpreter if self.run.nodes else None
+        self.run.controller = launch.start(self.config, interpreter)
         self.run.recruiting.begin()
 
     @pytest.hookimpl

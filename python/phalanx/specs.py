@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -80,11 +81,20 @@ def parse(text: str) -> Spec:
             "'--tx 4*popen' is what '-n 4' means"
         )
     for name in ("python", "chdir"):
-        if getattr(spec, name) is not None:
-            raise pytest.UsageError(
-                f"--tx {text}: {name}= is not supported yet: all workers of this version run in the "
-                "interpreter and the directory of pytest itself"
-            )
+        if getattr(spec, name) in (True, ""):
+            raise pytest.UsageError(f"--tx {text}: {name}= takes a path, and none is given")
     if spec.nice is not None and not re.fullmatch(r"-?\d+", str(spec.nice)):
         raise pytest.UsageError(f"--tx {text}: nice= takes a number, not {spec.nice!r}")
     return spec
+
+
+def directory_of(spec: Any) -> str:
+    """Where a worker runs its tests. As with execnet a directory that is not there is made."""
+    if spec.chdir is None:
+        return os.getcwd()
+    directory = os.path.abspath(os.path.expanduser(str(spec.chdir)))
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(f"--tx {spec}: chdir={spec.chdir}: {error.strerror}") from None
+    return directory

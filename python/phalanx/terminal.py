@@ -74,6 +74,13 @@ class TerminalDistReporter:
         self.ensure_show_status()
 
     def pytest_xdist_newgateway(self, gateway: Gateway) -> None:
+        differs = gateway.interpreter is not None or gateway.spec.chdir is not None
+        if differs and self.config.option.verbose > 0:
+            info = gateway._rinfo()
+            version = ".".join(map(str, info.version_info[:3]))
+            self.rewrite(
+                f"[{gateway.id}] {info.platform} Python {version} cwd: {info.cwd}", newline=True
+            )
         self.setstatus(gateway.spec, WorkerStatus.Initialized, tests_collected=0)
 
     def pytest_testnodeready(self, node: WorkerController) -> None:

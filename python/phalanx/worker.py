@@ -161,11 +161,11 @@ class WorkerInteractor:
     # ---- in a worker: tests ----
 
     def _run_tests(self, session: pytest.Session) -> None:
-        if self._fork_point.by_mail:
-            mail.run_tests(self, session)
-            return
         worker = self.worker
         assert worker is not None
+        if worker.by_mail():
+            mail.run_tests(self, session)
+            return
         items = self.items
         protocol = self.config.hook.pytest_runtest_protocol
         index = self._claim(session)

@@ -36,7 +36,8 @@ class WorkerEvents:
         self._read_report = report_reader(self.run.config)
 
     def set_info(self, node: WorkerController, info: dict[str, Any]) -> None:
-        node.workerinfo = dict(info, id=node.gateway.id, spec=node.gateway.spec)
+        gateway = node.gateway
+        node.workerinfo = dict(info, id=gateway.id, spec=gateway.spec, cwd=gateway.cwd)
 
     def make_ready(self, node: WorkerController) -> None:
         if node.number not in self._ready:
@@ -210,7 +211,7 @@ class WorkerEvents:
     def _add_worker(self, like: WorkerController, number: int) -> None:
         assert self.run.nodemanager is not None
         clone = self.run.nodemanager.setup_node(like.gateway.spec, number)
-        self.set_info(clone, self.info)
+        self.set_info(clone, getattr(like, "workerinfo", self.info))
         self.run.nodes.append(clone)
         self.fork(clone)
         self.make_ready(clone)

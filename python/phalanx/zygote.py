@@ -61,7 +61,8 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
     from phalanx.worker import WorkerInteractor
 
     rare_collections = garbage.RareCollections(gc.get_threshold())
-    sys.path[:] = setup["sys_path"]
+    if setup["sys_path"] is not None:
+        sys.path[:] = setup["sys_path"]
     os.chdir(setup["directory"])
     point = fork_point = ForkPoint(zygote, setup["start_method"], os.dup(2))
     _set_environment(setup)
@@ -83,7 +84,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
         # A directory of its own: pytest empties the one it is given when somebody first asks for it.
         _reset_options(config, basetemp and os.path.join(basetemp, f"popen-{point.name}"))
         config._parser.prog = os.path.basename(setup["workerinputs"][0]["mainargv"][0])
-        point.config = config
+        point.configured(config)
         config.workerinput = point.workerinput  # type: ignore[attr-defined]
         config.workeroutput = {}  # type: ignore[attr-defined]
         interactor = WorkerInteractor(config, point, rare_collections)
@@ -107,8 +108,9 @@ def _set_environment(setup: dict[str, Any]) -> None:
     from phalanx import identity
 
     shared = setup["workerinputs"][0]
-    os.environ.clear()
-    os.environ.update(setup["environment"])
+    if setup["environment"] is not None:
+        os.environ.clear()
+        os.environ.update(setup["environment"])
     os.environ["PYTEST_XDIST_TESTRUNUID"] = shared["testrunuid"]
     os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(shared["workercount"])
     os.environ.pop(identity.WORKER_VARIABLE, None)

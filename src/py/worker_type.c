@@ -99,6 +99,13 @@ static PyObject *take(PyObject *self, PyObject *unused)
     }
 }
 
+static PyObject *by_mail(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    int status = phx_worker_by_mail(engine(self));
+    return status < 0 ? phx_py_raise(phx_py_state_of(self), status, NULL) : PyBool_FromLong(status);
+}
+
 static PyObject *closed(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -170,6 +177,7 @@ static PyMethodDef methods[] = {
      "place "
      "in this worker's list (none: they are the same); None when nothing is to run."},
     {"claim", claim, METH_NOARGS, "The next test's index, or None when this worker should end."},
+    {"by_mail", by_mail, METH_NOARGS, "Whether tests come by mail in this run."},
     {"take", take, METH_NOARGS,
      "By mail: waits for the next test's index; None when no more will come."},
     {"closed", closed, METH_NOARGS, "Whether nobody claims any more."},

@@ -214,6 +214,11 @@ static int wait_for_mail(struct phx_worker *worker, uint32_t seen, phx_ns timeou
     return status == -EINTR ? -EINTR : -EAGAIN;
 }
 
+int phx_worker_by_mail(const struct phx_worker *worker)
+{
+    return worker->mem ? worker->queue.by_mail != 0 : PHX_E_STATE;
+}
+
 int phx_worker_take(struct phx_worker *worker, phx_ns timeout, uint32_t *out_test)
 {
     if (!worker->armed)

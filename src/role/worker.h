@@ -56,6 +56,10 @@ int phx_worker_await_queue(struct phx_worker *worker, uint32_t **out_tests, size
  * left, PHX_E_STRAY, PHX_E_STATE (also before it has joined). */
 int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test);
 
+/* Whether tests come by mail in the run whose queue this worker has. Returns 1, 0 or PHX_E_STATE
+ * before it has joined. */
+int phx_worker_by_mail(const struct phx_worker *worker);
+
 /* By mail: takes the next test that a scheduler has sent, waiting for it up to `timeout`. A worker
  * holds two at most: the one that it starts next, and the one after, which it must know before.
  * Returns 1 and the test's index, 0 when no more will come or the queue is closed, -EAGAIN when

@@ -63,6 +63,14 @@ def test_scopes_of_ones_own(project: Project) -> None:
     assert all(len(workers) == 1 for workers in who_ran(project).values()), project.log()
 
 
+def test_workers_that_were_spawned(project: Project) -> None:
+    """They are asked for before there is a scheduler."""
+    project.write({"test_a.py": SUITE, "conftest.py": SPLIT})
+    run = project.run("-n2", "--start-method=spawn")
+    assert run.code == 0 and run.counts == {"passed": 18}, str(run)
+    ran_once(project)
+
+
 def test_a_worker_for_each_resource(project: Project) -> None:
     """Affinity: each node says in its environment which resource it has; units go where theirs is."""
     project.write(

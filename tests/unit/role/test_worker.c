@@ -135,6 +135,7 @@ START_TEST(calls_at_the_wrong_moment_change_nothing)
 {
     uint32_t test = 77;
     start();
+    ck_assert_int_eq(phx_worker_by_mail(&worker), 0);
     ck_assert_int_eq(phx_worker_start(&worker), PHX_E_STATE);
     ck_assert_int_eq(phx_worker_end(&worker), PHX_E_STATE);
     ck_assert_int_eq(phx_worker_unclaim(&worker), 0);
@@ -299,6 +300,7 @@ START_TEST(it_waits_for_the_run_queue)
     uint32_t *places = NULL, test;
     size_t count = 77;
     start_and(0);
+    ck_assert_int_eq(phx_worker_by_mail(&worker), PHX_E_STATE); /* nobody knows yet */
     send_queue(order, _i ? NTESTS : 0, 1);
     ck_assert_int_eq(phx_worker_await_queue(&worker, &places, &count, &err), 1);
     ck_assert_uint_eq(count, _i ? NTESTS : 0);
