@@ -87,15 +87,31 @@ class Result:
     case: Any
     seen: dict[str, dict[str, Any]] = field(default_factory=dict)
     differences: dict[str, dict[str, str]] = field(default_factory=dict)  # mode: what: text
+    parted: dict[str, list[str]] = field(default_factory=dict)  # mode: lines on the fork point
     skipped: str = ""
 
     def unexplained(self) -> list[str]:
-        return [
-            f"{mode}: {what}: {text}"
-            for mode, found in self.differences.items()
+        found = self.seen.get(self.case.reference, {})
+        broken = [
+            f"{self.case.reference}: {what}: {text}: a suite that does not run shows nothing"
             for what, text in found.items()
-            if is_ours(mode) and what not in self.case.known
+            if isinstance(text, str) and (what.endswith("exit code") or "ImportError" in text)
         ]
+        return (
+            broken
+            + [
+                f"{mode}: {what}: {text}"
+                for mode, found in self.differences.items()
+                for what, text in found.items()
+                if is_ours(mode) and not is_known(self.case, what)
+            ]
+            + [
+                f"{mode}: fork point: {line}, expected: {self.case.parts}"
+                for mode, lines in self.parted.items()
+                for line in lines
+                if mode != "spawn" and not re.match(self.case.parts, line)
+            ]
+        )
 
 
 # ---- environments ----
@@ -174,7 +190,7 @@ class Suite(Project):
 
 
 def look(run: Run, folder: Path, case: Any) -> dict[str, Any]:
-    """All that is compared of a run, by name."""
+    """All that is compared of a run, by name. An exit code that is text tells of no run at all."""
     seen = {
         "exit code": run.code,
         "outcomes": run.outcomes,
@@ -184,6 +200,8 @@ def look(run: Run, folder: Path, case: Any) -> dict[str, Any]:
     if run.code > 1:
         errors = [line for line in run.err.splitlines() if line.strip()]
         seen["exit code"] = f"{run.code} ({errors[0] if errors else 'nothing on standard error'})"
+    if re.search(r"\b(ModuleNotFound|Import)Error\b", run.out):
+        seen["imports"] = "ImportError in the output"
     try:
         seen.update(case.output(run, folder))
     except Exception as error:  # a file that the plugin did not write, or not as expected
@@ -206,7 +224,8 @@ def normalize(value: Any) -> Any:
     return value
 
 
-def run_mode(name: str, case: Any, mode: Mode) -> dict[str, Any]:
+def run_mode(name: str, case: Any, mode: Mode) -> tuple[dict[str, Any], list[str]]:
+    """What is compared of the runs in this mode, and their lines on where workers part."""
     suite = Suite(BUILD / "runs" / name / mode.name, SUITES / name)
     environment = dict(case.environment)
     arguments: list[str] = []
@@ -216,7 +235,7 @@ def run_mode(name: str, case: Any, mode: Mode) -> dict[str, Any]:
         environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         for plugin in [*mode.plugins, *case.load]:
             arguments += ["-p", plugin]
-    seen = {}
+    seen, parted = {}, []
     for number, step in enumerate(case.steps, 1):
         try:
             run = suite.run(
@@ -228,11 +247,12 @@ def run_mode(name: str, case: Any, mode: Mode) -> dict[str, Any]:
                 timeout=TIMEOUT_S,
             )
             found = look(run, suite.path, case)
+            parted += [line for line in run.lines if re.match("forked |spawned: ", line)]
         except AssertionError as error:  # too late, or something was left behind
             found = {"run": str(error)}
         prefix = f"run {number}: " if len(case.steps) > 1 else ""
         seen.update({prefix + what: value for what, value in found.items()})
-    return seen
+    return seen, sorted(set(parted))
 
 
 def run_case(name: str, modes: list[Mode]) -> Result:
@@ -248,7 +268,9 @@ def run_case(name: str, modes: list[Mode]) -> Result:
     by_xdist = result.case.reference == XDIST
     for mode in modes:
         if by_xdist or mode.environment == "phalanx" or mode.name == XDIST:
-            result.seen[mode.name] = run_mode(name, result.case, mode)
+            result.seen[mode.name], parted = run_mode(name, result.case, mode)
+            if is_ours(mode.name):
+                result.parted[mode.name] = parted
     for mode in modes:
         same_dist = by_xdist and result.case.same_dist
         reference = (same_dist and mode.reference) or result.case.reference
@@ -279,6 +301,11 @@ def describe(expected: Any, seen: Any) -> str:
     return f"{expected!r} became {seen!r}"
 
 
+def is_known(case: Any, what: str) -> bool:
+    """A difference of any run may be named by itself, without the number of the run."""
+    return what in case.known or re.sub(r"^run \d+: ", "", what) in case.known
+
+
 def word(result: Result, mode: str) -> str:
     """What stands in the table."""
     if result.skipped:
@@ -288,7 +315,7 @@ def word(result: Result, mode: str) -> str:
         return "-"
     if not found:
         return "same"
-    if is_ours(mode) and any(what not in result.case.known for what in found):
+    if is_ours(mode) and not all(is_known(result.case, what) for what in found):
         return "DIFFERS"
     return "differs"
 

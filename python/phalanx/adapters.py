@@ -7,9 +7,11 @@ known by the name it registers, and leaves a version alone whose shape it does n
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import sys
+import tempfile
 from typing import Any
 
 import pytest
@@ -52,6 +54,20 @@ def _name_coverage(config: pytest.Config) -> None:
         controller.nodeid = config.workerinput["workerid"]  # type: ignore[attr-defined, union-attr]
 
 
+# ---- pytest-benchmark: the worker's name; only gw0 says that nothing is measured ----
+
+
+def _name_benchmark(config: pytest.Config) -> None:
+    session = getattr(config, "_benchmarksession", None)
+    if getattr(session, "xdist_worker", None) is None:
+        return
+    session.xdist_worker = config.workerinput["workerid"]  # type: ignore[attr-defined, union-attr]
+    note = getattr(session, "note_xdist_benchmark", None)
+    items = getattr(config.pluginmanager.getplugin("session"), "items", [])
+    if note is not None and any("benchmark" in getattr(i, "fixturenames", ()) for i in items):
+        note()  # as when they were collected, by nobody
+
+
 # ---- allure-pytest: process and thread, the lanes of its time line ----
 
 
@@ -60,6 +76,34 @@ def _name_allure_thread(config: pytest.Config) -> None:
     utils = sys.modules.get("allure_commons.utils")
     if hasattr(listener, "_thread") and hasattr(utils, "thread_tag"):
         listener._thread = utils.thread_tag()  # type: ignore[union-attr]
+
+
+# ---- inline-snapshot: a temporary directory, which every worker would remove at its end ----
+
+
+def _give_inline_snapshot_directory() -> None:
+    state = getattr(sys.modules.get("inline_snapshot._global_state"), "_current", None)
+    directory = getattr(state, "tmp_dir", None)
+    if isinstance(directory, tempfile.TemporaryDirectory):
+        directory._finalizer.detach()  # type: ignore[attr-defined]  # the zygote removes that one
+        state.tmp_dir = tempfile.TemporaryDirectory(prefix="inline-snapshot-")  # type: ignore[union-attr]
+
+
+# ---- Django (no plugin): connections that were used while models were set up ----
+
+
+def _close_django_connections() -> None:
+    """Django opens them again when it needs them. One to a database in memory it leaves open, as that would
+    be lost; a copy of it in each worker is what it takes."""
+    django = sys.modules.get("django.db")
+    connections = getattr(django, "connections", None)
+    if connections is None:
+        return
+    with contextlib.suppress(Exception):  # settings that are none, a version that is unknown
+        for alias in connections:
+            connection = getattr(connections._connections, alias, None)
+            if connection is not None and not connection.in_atomic_block:
+                connection.close()
 
 
 # ---- filelock (no plugin): a lock made when a module is imported refuses to work in a forked process ----
@@ -78,6 +122,11 @@ def _adopt_file_locks() -> None:
 # ---- for the zygote and the worker ----
 
 
+def prepare() -> None:
+    """In the zygote, before it looks for what cannot be forked."""
+    _close_django_connections()
+
+
 def repaired_descriptors(config: pytest.Config) -> set[int]:
     """Open in the zygote, and no obstacle to a fork: `repair` gives each worker one of its own."""
     client = _rerunfailures_client(config)
@@ -88,5 +137,7 @@ def repair(config: pytest.Config) -> None:
     """In a worker, once its identity is settled and before user code goes on."""
     _reconnect_rerunfailures(config)
     _name_coverage(config)
+    _name_benchmark(config)
     _name_allure_thread(config)
+    _give_inline_snapshot_directory()
     _adopt_file_locks()

@@ -11,46 +11,19 @@ import atexit
 import contextlib
 import gc
 import os
-import random
 import signal
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
 
 from phalanx.garbage import flush_writers
+from phalanx.randomness import Generators
 
 THREAD_PATIENCE_S = 9.0  # within the 10 s after which the controller ends a worker
-
-
-class RandomWatch:
-    """Whether user code seeded the global generator: Python gives every child a fresh seed, so a seeded
-    state has to be put back."""
-
-    def __init__(self) -> None:
-        self.seeded = False
-        self._seed: Callable[..., None] = random.seed
-        self._setstate: Callable[..., None] = random.setstate
-
-        def seed(*args: Any, **kwargs: Any) -> None:
-            # seed() and seed(None) ask for the operating system's randomness: not a choice to keep.
-            self.seeded = any(arg is not None for arg in [*args[:1], kwargs.get("a")])
-            self._seed(*args, **kwargs)
-
-        def setstate(state: Any) -> None:
-            self.seeded = True
-            self._setstate(state)
-
-        random.seed = seed
-        random.setstate = setstate
-
-    def release(self) -> None:
-        random.seed = self._seed
-        random.setstate = self._setstate
 
 
 class Texts:
@@ -85,16 +58,15 @@ class Inherited:
 
     def __init__(self) -> None:
         self.texts: Texts | None = None  # of this worker
-        self._random_watch = RandomWatch()
-        self._random_state: Any = None
+        self.generators = Generators()
         self._interrupt_handler = signal.getsignal(signal.SIGINT)
 
     def settle(self) -> None:
         """Once, when all that the workers will share is there: garbage collected in a worker must not copy
         the pages of it, and nothing that is buffered in it may be written by every worker."""
-        self._random_state = random.getstate() if self._random_watch.seeded else None
         gc.collect()
         gc.unfreeze()  # gc.get_objects() does not list what is frozen
+        self.generators.settle()
         flush_writers()
         gc.freeze()
 
@@ -111,7 +83,7 @@ class Inherited:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def release(self) -> None:
-        self._random_watch.release()
+        self.generators.release()
 
     def repair(self, config: pytest.Config | None, name: str) -> None:
         """`config` is None while there is nothing of pytest's to repair."""
@@ -119,11 +91,21 @@ class Inherited:
             give_basetemp(config, name)
         _forget_exit_handlers()
         self.release()
-        if self._random_state is not None:
-            random.setstate(self._random_state)
-        _reseed_numpy()
+        self.generators.repair()
         _let_threads_start()
         signal.signal(signal.SIGINT, self._interrupt_handler)
+
+
+def forget_errors(config: pytest.Config) -> None:
+    """Errors of finalizers and threads from before the fork, of which nobody has told, are the first worker's
+    to tell, with its first test: here they are dropped."""
+    for module, name in (
+        ("_pytest.unraisableexception", "unraisable_exceptions"),
+        ("_pytest.threadexception", "thread_exceptions"),
+    ):
+        key: Any = getattr(sys.modules.get(module), name, None)  # not in pytest before 8.4
+        if key is not None and key in config.stash:
+            config.stash[key].clear()
 
 
 def _give_capture_file(capture: Any, fd: int) -> bool:
@@ -161,12 +143,15 @@ def _give_fault_file(config: pytest.Config, faults: int) -> bool:
 
 
 def give_basetemp(config: pytest.Config, name: str) -> None:
-    """The same factory object with a directory of this worker: plugins hold references to it."""
-    factory = getattr(config, "_tmp_path_factory", None)
-    if factory is None or config.option.basetemp is None:
+    """A directory of this worker, for the factory that is made of the option when pytest is configured, and
+    in the factory if it is there by now: the same object, as plugins hold references to it."""
+    if config.option.basetemp is None:
         return
     basetemp = os.path.join(os.path.dirname(config.option.basetemp), f"popen-{name}")
     config.option.basetemp = basetemp
+    factory = getattr(config, "_tmp_path_factory", None)
+    if factory is None:
+        return
     given = type(factory._given_basetemp)(basetemp) if factory._given_basetemp else None
     factory._given_basetemp = given
     factory._basetemp = None
@@ -190,18 +175,6 @@ def _forget_exit_handlers() -> None:
     coverage = sys.modules.get("coverage")
     for instance in getattr(getattr(coverage, "Coverage", None), "_instances", None) or []:
         atexit.register(instance._atexit)
-
-
-def _reseed_numpy() -> None:
-    """numpy does not reseed after a fork: all workers would draw the same numbers. A state that somebody
-    seeded is kept."""
-    numpy_random: Any = sys.modules.get("numpy.random")
-    if numpy_random is None:
-        return
-    with contextlib.suppress(Exception):
-        state = numpy_random.mtrand._rand
-        if state._bit_generator.seed_seq is not None:
-            numpy_random.seed()
 
 
 def _let_threads_start() -> None:

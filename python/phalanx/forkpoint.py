@@ -43,6 +43,7 @@ class ForkPoint:
         self._directory: str | None = (
             None  # of this worker, where it is another than that of pytest itself
         )
+        self._one_at_a_time = threading.RLock()
         self._leave: Callable[[], None] = _nothing
 
     # ---- traps ----
@@ -55,7 +56,10 @@ class ForkPoint:
         self.workerinput = identity.WorkerInput(
             inputs[0], identity.varying_keys(inputs) | {"workerid"}, self.reach
         )
-        self.watch = resources.Watch(self.reach)
+        generators = self.inherited.generators
+        self.watch = resources.Watch(
+            self.reach, {"numpy.random.bit_generator": generators.watch_numpy}
+        )
         self.watch.begin()
 
     def use_config(self, config: pytest.Config) -> None:
@@ -84,15 +88,17 @@ class ForkPoint:
 
     def reach(self, what: str, frame: FrameType | None) -> None:
         """Somebody is about to do what no process may do for others. Returns in each worker."""
-        if self._passed:
-            return
-        self._passed = True
+        with self._one_at_a_time:  # another thread goes on when this process knows who it is
+            if not self._passed:
+                self._passed = True
+                self._part(what, frame)
+
+    def _part(self, what: str, frame: FrameType | None) -> None:
         place = frames.place(frame)
-        cause = None
         if threading.current_thread() is not threading.main_thread():
-            cause = f"{place} {what} in a thread of its own"
-        else:
-            cause = self._find_cause()
+            self._become_worker(f"{place} {what} in a thread of its own")
+            return
+        cause = self._find_cause()
         if cause is not None:
             self._become_worker(cause)
             return
@@ -102,19 +108,21 @@ class ForkPoint:
     def after_collection(self, stand: Callable[[], None], leave: Callable[[], None]) -> None:
         """Collection is over. `stand` does what is done once for all workers and sends what was collected;
         `leave` follows the last of them. Returns in each worker."""
-        if self._passed:
-            return
-        self._passed = True
-        cause = self._find_cause()
-        if cause is not None:
-            self._become_worker(cause)
-            return
-        stand()
-        self.has_collected = True
-        self._leave = leave
-        self._serve()
+        with self._one_at_a_time:
+            if self._passed:
+                return
+            self._passed = True
+            cause = self._find_cause()
+            if cause is not None:
+                self._become_worker(cause)
+                return
+            stand()
+            self.has_collected = True
+            self._leave = leave
+            self._serve()
 
     def _find_cause(self) -> str | None:
+        adapters.prepare()
         if self.watch is None:
             return None
         if not self._may_check:
@@ -189,6 +197,8 @@ class ForkPoint:
         if self.workerinput is not None:
             self.workerinput.settle(self.input)
         self.inherited.texts = forking.Texts(*texts)
+        if is_forked and value["number"] != 0 and self.config is not None:
+            forking.forget_errors(self.config)
         if is_forked:
             self.inherited.repair(self.config, self.name)
         elif self.config is not None:

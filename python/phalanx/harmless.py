@@ -7,22 +7,30 @@ whoever is not sure leaves it out, and the suite forks a little earlier.
 from __future__ import annotations
 
 from types import FrameType
+from typing import Union
 
 from phalanx import frames
 
-# Packages that read the worker's identity as a truth value or as a label that is repaired after the fork.
-_HARMLESS_READERS = frozenset({"pytest_benchmark", "pytest_cov", "inline_snapshot"})
+Known = frozenset[Union[str, tuple[str, str]]]  # a package, or a module with one of its functions
 
-# Code that takes a resource for a moment, or whose resource is repaired after the fork: a package, or a
-# module with one of its functions.
-_HARMLESS_TAKERS: frozenset[str | tuple[str, str]] = frozenset(
+# Code that reads the worker's identity as a truth value or as a label that is repaired after the fork.
+_HARMLESS_READERS: Known = frozenset(
+    {"pytest_benchmark", "pytest_cov", "inline_snapshot", ("syrupy.utils", "is_xdist_worker")}
+)
+
+# Code that takes a resource for a moment, or whose resource is repaired after the fork.
+_HARMLESS_TAKERS: Known = frozenset(
     {
         "coverage",  # its data files know their process
         "pytest_cov",
         ("urllib3.util.connection", "_has_ipv6"),
-        ("urllib3.util.ssl_", "_is_has_never_check_common_name_reliable"),
         ("matplotlib", "_get_config_or_cache_dir"),
+        ("pytest_benchmark.utils", "get_project_name_git"),  # they ask git, and wait for it
+        ("pytest_benchmark.utils", "get_project_name_hg"),
+        ("pytest_benchmark.utils", "subprocess_output"),
         ("pytest_rerunfailures", "__init__"),  # its client's socket is opened again
+        ("inline_snapshot._global_state", "<lambda>"),  # a directory: each worker makes another one
+        ("django.db.backends.sqlite3.base", "get_new_connection"),  # closed before the fork
     }
 )
 
@@ -31,7 +39,7 @@ _SHORT_LIVED = frozenset({"ctypes.util", "platform", "uuid", "sysconfig", "_osx_
 
 
 def is_harmless_reader(frame: FrameType | None) -> bool:
-    return frames.package_of(frame) in _HARMLESS_READERS
+    return frame is not None and _is_among(frame, _HARMLESS_READERS)
 
 
 def is_short_lived(frame: FrameType) -> bool:
@@ -39,8 +47,9 @@ def is_short_lived(frame: FrameType) -> bool:
 
 
 def is_harmless_taker(frame: FrameType) -> bool:
+    return _is_among(frame, _HARMLESS_TAKERS)
+
+
+def _is_among(frame: FrameType, known: Known) -> bool:
     module = frames.module_of(frame)
-    return (
-        module.partition(".")[0] in _HARMLESS_TAKERS
-        or (module, frame.f_code.co_name) in _HARMLESS_TAKERS
-    )
+    return module.partition(".")[0] in known or (module, frame.f_code.co_name) in known

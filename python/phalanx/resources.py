@@ -9,6 +9,8 @@ fork, and workers start from scratch.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.machinery
 import os
 import random
@@ -32,6 +34,8 @@ SHARED_COMMANDS = (
     "git describe",
     "git status",
     "git log",
+    "git show",
+    "git ls-files",
     "uname",
     "ldconfig",
     "lscpu",
@@ -62,7 +66,12 @@ class Watch:
     """The traps, from the zygote's start to its fork. `reach(what, frame)` is called before a resource is
     taken; it returns in a worker."""
 
-    def __init__(self, reach: Callable[[str, FrameType | None], None]) -> None:
+    def __init__(
+        self,
+        reach: Callable[[str, FrameType | None], None],
+        watched: dict[str, Callable[[Any], None]],
+    ) -> None:
+        """watched: what else wants to see a module right after its import."""
         self._reach = reach
         self._known = set(_descriptors().values())  # copies of these are made by pytest's capture
         self._undo: list[Callable[[], None]] = []
@@ -77,7 +86,10 @@ class Watch:
             {
                 "sqlite3": self._trap_sqlite,
                 "multiprocessing.process": self._trap_processes,
+                "multiprocessing.synchronize": self._trap_semaphores,
                 "concurrent.futures.thread": self._trap_pools,
+                "fcntl": self._trap_file_locks,
+                **watched,
             }
         )
         self.owned_children: set[str] = set()  # of shared fixtures, which end them
@@ -193,6 +205,24 @@ class Watch:
         # A process object belongs to the process that made it.
         self._wrap(module.BaseProcess, "__init__", lambda args: "makes a process")
 
+    def _trap_semaphores(self, module: Any) -> None:
+        # Shared with processes forked later: a worker that dies with it would stop the others.
+        self._wrap(module.SemLock, "__init__", lambda args: "makes a lock of processes")
+
+    def _trap_file_locks(self, module: Any) -> None:
+        self._wrap(module, "lockf", lambda args: "locks a file")
+        lock = module.flock
+
+        def lock_own(file: Any, operation: int) -> None:
+            frame = None if self._released else taker(sys._getframe(1))
+            if frame is not None:
+                self._reach("locks a file", frame)
+                # The lock belongs to the opening of the file, which forked processes share.
+                _open_again(file if isinstance(file, int) else file.fileno())
+            lock(file, operation)
+
+        self._replace(module, "flock", lock_own)
+
     def _trap_pools(self, module: Any) -> None:
         # Before it takes the lock that its own handler takes around every fork.
         self._wrap(module.ThreadPoolExecutor, "submit", lambda args: "starts a thread of a pool")
@@ -212,6 +242,7 @@ class Watch:
         return (
             self._find_thread()
             or self._find_descriptor(repaired, with_pipes=True)
+            or _find_file_lock()
             or _find_child([pid for pid in self.children() if pid not in self.owned_children])
             or find_held_lock()
         )
@@ -367,6 +398,26 @@ def _threads_after_trial_fork() -> int:
         os._exit(0)
     os.waitpid(pid, 0)
     return _thread_count()
+
+
+def _find_file_lock() -> str | None:
+    for fd, target in _descriptors().items():
+        with contextlib.suppress(OSError), open(f"/proc/self/fdinfo/{fd}") as info:
+            if any(line.startswith("lock:") and " FLOCK " in line for line in info):
+                return f"something locked the file {target}"
+    return None
+
+
+def _open_again(fd: int) -> None:
+    """A new opening of the file behind a descriptor takes its place."""
+    with contextlib.suppress(OSError):
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+        own = os.open(f"/proc/self/fd/{fd}", flags & (os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK))
+        try:
+            os.lseek(own, os.lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
+            os.dup2(own, fd, inheritable=os.get_inheritable(fd))
+        finally:
+            os.close(own)
 
 
 def _find_child(found: list[str]) -> str | None:

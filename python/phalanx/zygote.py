@@ -128,6 +128,8 @@ def _reset_options(config: Any, basetemp: str | None) -> None:
     option.maxprocesses = None
     option.tx = []
     option.basetemp = basetemp
+    if hasattr(option, "pastebin"):
+        option.pastebin = None  # the controller has the text; each worker would send its own
 
 
 def _text_of(error: BaseException) -> str:

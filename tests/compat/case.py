@@ -39,4 +39,6 @@ class Case:
     same_dist: bool = True  # pytest-xdist with the --dist of the run; else with load
     known: dict[str, str] = dataclasses.field(default_factory=dict)
     """Differences that are not mended, by name of what differs, with their cause."""
+    parts: str = "forked after collection"
+    """Where the workers part, as the run tells it, unless interpreters are asked for: the beginning, as a pattern."""
     programs: list[str] = dataclasses.field(default_factory=list)  # skipped unless they are in PATH

@@ -111,6 +111,36 @@ def test_conftest_files_that_people_have(project: Project, probe: str) -> None:
     assert any(text.startswith(line) for text in run.lines), str(run)
 
 
+@pytest.mark.parametrize("when", ["import", "configure", "collection"])
+def test_each_worker_has_its_temporary_directory(project: Project, when: str) -> None:
+    """Wherever they part, before pytest makes its factory or after it."""
+    read = "    os.environ.get('PYTEST_XDIST_WORKER')\n"
+    hook = {
+        "import": "if True:\n",
+        "configure": "def pytest_configure():\n",
+        "collection": "def pytest_collection_modifyitems():\n",
+    }[when]
+    project.write(
+        {
+            "conftest.py": f"import os\n{hook}{read}",
+            **{
+                f"test_{number}.py": """
+                    import pathlib
+
+                    def test_it(tmp_path, tmp_path_factory, request, worker_id):
+                        base = tmp_path_factory.getbasetemp()
+                        assert base.name == f"popen-{worker_id}" and tmp_path.parent == base
+                        assert pathlib.Path(request.config.option.basetemp) == base
+                """
+                for number in range(6)
+            },
+        }
+    )
+    run = project.run("-n3", "--dist=loadfile")
+    assert run.code == 0 and run.counts == {"passed": 6}, str(run)
+    assert run.has_line("^forked at conftest.py:3, which reads PYTEST_XDIST_WORKER"), str(run)
+
+
 # ---- collections of the workers' own ----
 
 

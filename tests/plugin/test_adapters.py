@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import socket
 import sys
+import tempfile
 import types
 
 import pytest
@@ -79,3 +82,59 @@ def test_allure_gets_the_thread_of_the_worker(monkeypatch):
     listener = types.SimpleNamespace(_thread="of the zygote")
     adapters.repair(Config({"allure_listener": listener}, workerinput={"workerid": "gw0"}))
     assert listener._thread == "4711-MainThread"
+
+
+def test_benchmark_is_named_after_the_worker():
+    """Only gw0 says that nothing is measured, and only if a test would be."""
+    for name, fixtures, noted in (
+        ("gw0", ["benchmark"], 1),
+        ("gw0", [], 0),
+        ("gw1", ["benchmark"], 0),
+    ):
+        notes = []
+        session = types.SimpleNamespace(xdist_worker="gw?")
+        session.note_xdist_benchmark = lambda s=session, n=notes: (
+            s.xdist_worker == "gw0" and n.append(1)
+        )
+        collected = types.SimpleNamespace(items=[types.SimpleNamespace(fixturenames=fixtures)])
+        config = Config(
+            {"session": collected}, _benchmarksession=session, workerinput={"workerid": name}
+        )
+        adapters.repair(config)
+        assert session.xdist_worker == name and len(notes) == noted
+
+
+def test_inline_snapshot_gets_a_directory_of_the_worker(monkeypatch):
+    module = types.ModuleType("inline_snapshot._global_state")
+    with tempfile.TemporaryDirectory() as inherited:
+        directory = tempfile.TemporaryDirectory(dir=inherited)
+        module._current = types.SimpleNamespace(tmp_dir=directory)
+        monkeypatch.setitem(sys.modules, "inline_snapshot._global_state", module)
+        adapters.repair(Config(workerinput={"workerid": "gw0"}))
+        assert module._current.tmp_dir.name != directory.name
+        module._current.tmp_dir.cleanup()
+        path = directory.name
+        del directory
+        gc.collect()
+        assert os.path.isdir(path), "it is the zygote's to remove"
+
+
+def test_connections_of_django_are_closed_before_a_fork(monkeypatch):
+    class Connection:
+        in_atomic_block = False
+        closed = 0
+
+        def close(self):
+            self.closed += 1
+
+    used, in_use = Connection(), Connection()
+    in_use.in_atomic_block = True
+
+    class Connections(list):
+        _connections = types.SimpleNamespace(default=used, busy=in_use)
+
+    module = types.ModuleType("django.db")
+    module.connections = Connections(["default", "busy", "never opened"])
+    monkeypatch.setitem(sys.modules, "django.db", module)
+    adapters.prepare()
+    assert (used.closed, in_use.closed) == (1, 0)

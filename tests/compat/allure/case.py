@@ -11,6 +11,7 @@ def output(run, folder):
         labels = {label["name"]: label["value"] for label in data["labels"]}
         threads.add(labels.pop("thread", ""))
         labels.pop("host", None)
+        labels = dict(sorted(labels.items()))  # it takes those of marks from a set
         results.append(
             {
                 "name": data["fullName"],

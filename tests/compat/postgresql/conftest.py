@@ -80,18 +80,13 @@ def database(request):
 
 
 @pytest.fixture(scope="session")
-def postgresql_noproc(request):
-    """The plugin's own is made when the conftest is imported, before there is a port."""
-    from pytest_postgresql.executor_noop import NoopExecutor
-
-    worker = getattr(request.config, "workerinput", {}).get("workerid", "")
-    return NoopExecutor(
-        host="127.0.0.1",
-        port=int(os.environ["PGPORT"]),
-        user="tester",
-        options="",
-        dbname=f"tests{worker}",
-    )
+def plugins_server(request):
+    """The plugin's own fixture, at the port that the controller found. It names its template after the worker."""
+    request.config.option.postgresql_port = os.environ["PGPORT"]
+    return request.getfixturevalue("of_the_plugin")
 
 
-per_test = factories.postgresql("postgresql_noproc")
+of_the_plugin = factories.postgresql_noproc(
+    host="127.0.0.1", user="tester", dbname="tests", load=["create table stock (number int)"]
+)
+per_test = factories.postgresql("plugins_server")

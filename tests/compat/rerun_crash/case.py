@@ -16,4 +16,11 @@ CASE = Case(
     steps=[["--reruns=2", "-rR"]],
     output=output,
     reference="pytest-xdist",
+    known=dict.fromkeys(
+        ("outcomes", "counts", "JUnit"),
+        "with `loadscope` and `loadfile` no scheduler of pytest-xdist takes a test back, so the plugin cannot "
+        "ask for another try; pytest-xdist has the next worker run it all the same, asked or not, and counts a test "
+        "that ends every worker once for each. phalanx reports it once. `--retries` of phalanx tries crashed tests "
+        "again with every `--dist`",
+    ),
 )

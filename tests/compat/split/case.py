@@ -11,8 +11,12 @@ def output(run, folder):
 
 CASE = Case(
     plugin="pytest-split",
-    exercises="`--store-durations`, then `--splits` and `--group` by these",
+    exercises="`--store-durations`; `--splits` and `--group` by a file of durations",
     load=["pytest-split"],
-    steps=[["--store-durations"], ["--splits=2", "--group=1"], ["--splits=2", "--group=2"]],
+    steps=[
+        ["--store-durations"],
+        ["--splits=2", "--group=1", "--durations-path=durations.json"],
+        ["--splits=2", "--group=2", "--durations-path=durations.json"],
+    ],
     output=output,
 )

@@ -23,4 +23,5 @@ CASE = Case(
     load=["pytest-testmon"],
     steps=[["--testmon"], ["--testmon"], ["--testmon", "-p", "change_prices"]],
     output=output,
+    parts=r"forked at .*testmon/db.py:.*, which opens a database file",
 )

@@ -19,5 +19,6 @@ CASE = Case(
     "`pytest_unconfigure`",
     load=["xvfb"],
     output=output,
+    parts=r"forked at .*pyvirtualdisplay/.*, which starts a process .Xvfb.",
     programs=["Xvfb"],
 )
