@@ -64,6 +64,8 @@ OPTIONS = [
     "--count=2",
     *STOPPING,
 ]
+# For a second run, which knows from pytest's cache how the first one ended.
+AGAIN = ["--lf", "--ff", "--nf", "--ff --nf", "--lf --lfnf=none", "--sw"]
 MODES = ["load", "load", "worksteal", "loadscope", "loadfile", "loadgroup"]
 
 
@@ -71,6 +73,7 @@ MODES = ["load", "load", "worksteal", "loadscope", "loadfile", "loadgroup"]
 class Case:
     options: list[str]
     parallel: list[str]
+    again: list[str]  # the second run's, or none
     files: dict[str, str]
 
 
@@ -83,17 +86,20 @@ def make_case(seed: int) -> Case:
     parallel = [f"-n{rng.choice([1, 2, 3, 5])}", f"--dist={rng.choice(MODES)}"]
     if rng.random() < 0.1:
         parallel.append("--start-method=spawn")
-    return Case(options, parallel, files)
+    again = rng.choice(AGAIN).split() if rng.random() < 0.25 else []
+    return Case(options, parallel, again, files)
 
 
-FRAME_OF_OURS = re.compile(r' *File "[^"]*/phalanx/\w+\.py", line.*\n(?:    +.*\n)*')
+INNER_FRAME = re.compile(
+    r' *File "[^"]*/(?:phalanx|_pytest|pluggy)/\w+\.py", line.*\n(?:    +.*\n)*'
+)
 
 
 def neutral(value: Any) -> Any:
     """Without what differs from run to run: addresses, how long something took, and, in the one style of
-    traceback that hides nothing, the frames of phalanx."""
+    traceback that hides nothing, inner frames (a fixture's exception has fewer when it is raised again)."""
     if isinstance(value, str):
-        value = FRAME_OF_OURS.sub("", value)
+        value = INNER_FRAME.sub("", value)
         value = re.sub(r"\bgw\d+/", "", value.replace("popen-", ""))
         return re.sub(r"0x[0-9a-f]{6,}|/run\d+/base|\d+\.\d+s", "…", value)
     if isinstance(value, list):
@@ -104,10 +110,10 @@ def neutral(value: Any) -> Any:
 FIELDS = ("when", "category", "outcome", "sections", "longrepr", "properties", "location")
 
 
-def told(run: Run) -> Counter[str]:
+def told(run: Run, fields: tuple[str, ...] = FIELDS) -> Counter[str]:
     """All reports of a run, each as one line."""
     return Counter(
-        f"{report['nodeid']}: " + ", ".join(f"{name} {neutral(report[name])}" for name in FIELDS)
+        f"{report['nodeid']}: " + ", ".join(f"{name} {neutral(report[name])}" for name in fields)
         for report in run.reports
     )
 
@@ -123,7 +129,7 @@ def difference(what: str, ours: Counter[Any], wanted: Counter[Any]) -> list[str]
     return lines + [f"{what}: not expected: {entry}" for entry in (ours - wanted)]
 
 
-def compare(case: Case, wanted: Run, ours: Run, whole: Run | None) -> list[str]:
+def compare(wanted: Run, ours: Run, whole: Run | None) -> list[str]:
     """What is wrong. `whole`: the run without workers and without its option to stop, if it has one."""
     wrong = []
     if ours.code != wanted.code:
@@ -131,7 +137,8 @@ def compare(case: Case, wanted: Run, ours: Run, whole: Run | None) -> list[str]:
     if ours.err != wanted.err and "Traceback" in ours.err:
         wrong.append(f"stderr: {ours.err[-300:]}")
     if whole is not None:
-        extra = told(ours) - told(whole)
+        # A subtest's failure is told otherwise when it stops the run.
+        extra = told(ours, FIELDS[:3]) - told(whole, FIELDS[:3])
         return wrong + [f"report not expected: {entry}" for entry in extra]
     wrong += difference("report", told(ours), told(wanted))
     wrong += difference(
@@ -154,15 +161,22 @@ def run_seed(seed: int, home: Path, at_length: bool) -> list[str]:
     project.options = ("-p", "no:hypothesispytest", "-p", "no:randomly")
     project.write(case.files)
     full = [option for option in case.options if option not in STOPPING]
-    wanted = project.run(*case.options)
-    whole = project.run(*full) if full != case.options else None
+    alone, beside = ["-ocache_dir=.alone"], ["-ocache_dir=.beside", *case.parallel]
+    wanted = project.run(*case.options, *alone)
+    whole = project.run(*full, "-pno:cacheprovider") if full != case.options else None
     try:
-        ours = project.run(*case.options, *case.parallel)
+        ours = project.run(*case.options, *beside)
+        wrong = compare(wanted, ours, whole)
+        if case.again and whole is None and "-pno:cacheprovider" not in case.options and not wrong:
+            wanted = project.run(*case.options, *case.again, *alone)
+            ours = project.run(*case.options, *case.again, *beside)
+            if "--sw" in case.again:
+                whole = project.run(*case.options, "-pno:cacheprovider")
+            wrong = compare(wanted, ours, whole)
     except AssertionError as error:
         return [str(error)[-2000:]]
-    wrong = compare(case, wanted, ours, whole)
     if wrong or at_length:
-        print(f"seed {seed}: {' '.join(case.options + case.parallel)}", flush=True)
+        print(f"seed {seed}: {' '.join(case.options + case.parallel + case.again)}", flush=True)
     if at_length:
         print(wanted, ours, sep="\n\n")
     return wrong
