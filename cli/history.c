@@ -16,6 +16,8 @@
 static const struct phx_command commands[] = {
     {"list", "the slowest tests, or the runs", phx_cli_history_list},
     {"show", "all that is known of some tests", phx_cli_history_show},
+    {"flaky", "tests that fail now and then, and what their failures have in common",
+     phx_cli_history_flaky},
     {"export", "write it as JSON, for another job", phx_cli_history_export},
     {"import", "take over: a history, durations of pytest-split, JUnit XML",
      phx_cli_history_import},
@@ -158,7 +160,7 @@ static const char list_help[] =
     "      --history=PATH  the history's file\n"
     "\n"
     "How tests ended: . passed, F failed, E error, s skipped, x xfailed, X xpassed, C crashed,\n"
-    "R passed after a rerun.\n";
+    "R failed and passed in one run.\n";
 
 int phx_cli_history_list(int argc, char **argv)
 {
@@ -236,7 +238,7 @@ static int show_test(void *context, const struct phx_history_test *test)
         printf("  run %-5lld %s\n", (long long)test->outcomes.run[i],
                phx_outcome_text(test->outcomes.letter[i]));
     if (phx_outcomes_flaky(&test->outcomes, 0))
-        puts("  flaky: it passed only when it was run again, or changed more than once");
+        puts("  flaky: it failed and passed in one run, or changed more than once");
     ++*shown;
     return 0;
 }

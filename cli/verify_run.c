@@ -181,3 +181,8 @@ void phx_verify_run_fini(struct phx_verify_run *run)
     json_decref(run->cases);
     *run = (struct phx_verify_run){0};
 }
+
+json_t *phx_verify_tests(const struct phx_verify_run *run)
+{
+    return json_object_get(run->report, "tests");
+}

@@ -15,6 +15,9 @@ struct phx_verify_run {
     char log[512]; /* where its output is */
 };
 
+/* What the run's report says of its tests: {node id: [outcomes]}. Borrowed; NULL: no report. */
+json_t *phx_verify_tests(const struct phx_verify_run *run);
+
 /* Runs `python -m pytest ARGS EXTRA…`, output into `directory`/NAME.log.
  * args, extra  NULL-terminated
  * Returns 0, or a negative code when pytest could not be started (a line on stderr says why). A run

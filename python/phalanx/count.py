@@ -39,6 +39,12 @@ def is_repeated(config: pytest.Config) -> bool:
     )
 
 
+def repetitions(config: pytest.Config, tests: int) -> bytes | None:
+    """At the end of a run, one byte for each collected test: 1 for a repetition. None: there was none."""
+    plugin = config.pluginmanager.getplugin("phalanx-repetitions")
+    return None if plugin is None else plugin.among(tests)
+
+
 def split(nodeid: str) -> tuple[str, int] | None:
     """`t.py::test_x[a-3-10]` is repetition 3 of `t.py::test_x[a]`."""
     match = _REPETITION.search(nodeid)
@@ -133,6 +139,7 @@ class Repetitions:
         self._is_worker = hasattr(config, "workerinput")
         self._failed: dict[str, set[int]] = {}
         self._ran: dict[str, set[int]] = {}
+        self._tests: set[int] = set()  # by their places in the collection
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Any:
@@ -149,11 +156,19 @@ class Repetitions:
         if repetition is None:
             return
         base, index = repetition
+        self._tests.add(getattr(report, "item_index", -1))
         if report.failed:
             self._failed.setdefault(base, set()).add(index)
             self._ran.setdefault(base, set()).add(index)
         elif report.passed and report.when == "call":
             self._ran.setdefault(base, set()).add(index)
+
+    def among(self, tests: int) -> bytes | None:
+        if self._by_option:
+            return b"\1" * tests
+        if not self._tests:
+            return None
+        return bytes(test in self._tests for test in range(tests))
 
     def mixed(self) -> dict[str, tuple[list[int], int]]:
         """Tests of which some repetitions failed and others did not: which failed, of how many that ran."""

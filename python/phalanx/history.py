@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from phalanx import _engine, count
+from phalanx.flakiness import percent
 from phalanx.run import Run
 
 NONE = ord(" ")
@@ -25,6 +26,7 @@ class History:
         self._asked_for = run.config.getoption("history")
         self._outcomes = bytearray()
         self._warning: str | None = None
+        self._flakiness = (0, 0, 0)  # runs, tests, flaky tests
         run.config.pluginmanager.register(self, "phalanx-history")
 
     def read(self) -> None:
@@ -45,15 +47,21 @@ class History:
             if not self._asked_for:
                 return  # no writable cache: no history, and no complaint
         complete = not (self._run.stopping or self._run.interrupted or self._run.internal_error)
-        warning = engine.write_history(
-            path, uuid.uuid4().hex, bytes(self._outcomes), complete, not self._asked_for
+        warning, runs, tests, flaky = engine.write_history(
+            path,
+            uuid.uuid4().hex,
+            bytes(self._outcomes),
+            count.repetitions(self._run.config, len(self._outcomes)),
+            complete,
+            not self._asked_for,
         )
+        self._flakiness = runs, tests, flaky
         self._warning = self._warning or warning
 
     def _path(self) -> Path | None:
         config = self._run.config
-        if self._asked_for is False or count.is_repeated(config):
-            return None  # the tenth repetition of a test is no test of tomorrow's run
+        if self._asked_for is False:
+            return None
         if self._asked_for:
             return Path(config.invocation_params.dir, self._asked_for)
         folder = getattr(getattr(config, "cache", None), "_cachedir", None)
@@ -74,8 +82,16 @@ class History:
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self._warning and terminalreporter.config.option.verbose >= 0:
+        if terminalreporter.config.option.verbose < 0:
+            return
+        if self._warning:
             terminalreporter.write_line(f"phalanx: history: {self._warning}")
+        runs, tests, flaky = self._flakiness
+        if flaky:
+            terminalreporter.write_line(
+                f"flaky in the last {runs} run{'s' if runs > 1 else ''}: {flaky} of {tests} tests "
+                f"({percent(flaky, tests)}); 'phalanx history flaky' shows them"
+            )
 
 
 def _letter(report: Any) -> int:

@@ -1,6 +1,7 @@
 #include "py/history.h"
 
 #include "role/controller.h"
+#include "store/history.h"
 #include "store/keep.h"
 
 static PyObject *text_or_none(const struct phx_err *warning)
@@ -31,16 +32,22 @@ PyObject *phx_py_history_write(const struct phx_controller *controller, PyObject
 {
     PyObject *path;
     Py_buffer outcomes;
+    Py_ssize_t nrepetitions;
     struct phx_keep_run run = {0};
+    struct phx_flakiness flakiness;
     struct phx_err warning = {0};
-    if (!PyArg_ParseTuple(args, "O&sy*pp", PyUnicode_FSConverter, &path, &run.uid, &outcomes,
-                          &run.complete, &run.optional))
+    if (!PyArg_ParseTuple(args, "O&sy*z#pp", PyUnicode_FSConverter, &path, &run.uid, &outcomes,
+                          &run.repetitions, &nrepetitions, &run.complete, &run.optional))
         return NULL;
     const char *file = PyBytes_AS_STRING(path);
     run.outcomes = outcomes.buf;
     run.noutcomes = (size_t)outcomes.len;
-    Py_BEGIN_ALLOW_THREADS phx_keep_run(file, controller, &run, &warning);
+    if (nrepetitions != outcomes.len)
+        run.repetitions = NULL;
+    Py_BEGIN_ALLOW_THREADS phx_keep_run(file, controller, &run, &flakiness, &warning);
     Py_END_ALLOW_THREADS PyBuffer_Release(&outcomes);
     Py_DECREF(path);
-    return text_or_none(&warning);
+    return Py_BuildValue("(NkKK)", text_or_none(&warning), (unsigned long)flakiness.nruns,
+                         (unsigned long long)flakiness.ntests,
+                         (unsigned long long)flakiness.nflaky);
 }

@@ -12,7 +12,8 @@ struct phx_keep_costs;
 PyObject *phx_py_history_read(const struct phx_controller *controller, PyObject *path,
                               struct phx_keep_costs *io_costs);
 
-/* write_history(path, uid, outcomes, complete, optional) -> warning or None */
+/* write_history(path, uid, outcomes, repetitions, complete, optional)
+ *     -> (warning or None, runs, tests in them, flaky ones of these) */
 PyObject *phx_py_history_write(const struct phx_controller *controller, PyObject *args);
 
 #endif

@@ -76,7 +76,8 @@ static int read_number(sqlite3 *db, const char *sql, int64_t *out)
     return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
-/* What the file is. Returns 1 a history of ours, 0 an empty database, or a negative code. */
+/* What the file is. Returns the version of its schema, 0 for an empty database, or a negative code.
+ */
 static int identify(sqlite3 *db, const char *path, int *out_rc, struct phx_err *err)
 {
     int64_t tables = 0, application = 0, version = 0;
@@ -96,21 +97,22 @@ static int identify(sqlite3 *db, const char *path, int *out_rc, struct phx_err *
         return phx_err_set(err, PHX_E_NEWER, "cannot use %s", path);
     if (version < 1 || tables < 2)
         return phx_err_set(err, PHX_E_DAMAGED, "cannot use %s", path);
-    return 1;
+    return (int)version;
 }
 
-static int make_schema(sqlite3 *db, const char *path, struct phx_err *err)
+/* Makes the schema, or adds to an older one what it lacks; all of it or nothing. */
+static int bring_up_to_date(sqlite3 *db, const char *path, struct phx_err *err)
 {
-    /* Another run may be making it, too: one of them waits here, and then finds it made. */
+    /* Another run may be doing it, too: one of them waits here, and then finds it done. */
     int rc, status = phx_db_run(db, "BEGIN IMMEDIATE", "write", err);
     if (status < 0)
         return status;
     status = identify(db, path, &rc, err);
-    if (status == 0) {
+    if (status >= 0 && status < PHX_SCHEMA_VERSION) {
         char sql[128];
         snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
                  PHX_SCHEMA_APPLICATION, PHX_SCHEMA_VERSION);
-        status = phx_db_run(db, PHX_SCHEMA_SQL, "write", err);
+        status = phx_db_run(db, status == 0 ? PHX_SCHEMA_SQL : PHX_SCHEMA_SQL_2, "write", err);
         if (status == 0)
             status = phx_db_run(db, sql, "write", err);
     }
@@ -199,7 +201,8 @@ static int open_to_write(sqlite3 **out, const char *path, struct phx_err *err)
          * every run: a process that dies leaves a whole file all the same; what a power failure may
          * damage is set aside. */
         sqlite3_exec(db, "PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL", NULL, NULL, NULL);
-        status = status == 0 ? make_schema(db, path, err) : 0;
+        if (status < PHX_SCHEMA_VERSION)
+            status = bring_up_to_date(db, path, err);
     }
     if (status < 0) {
         phx_db_close(db);

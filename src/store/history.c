@@ -24,6 +24,7 @@ void phx_history_close(struct phx_history *history)
 {
     sqlite3_finalize(history->find);
     sqlite3_finalize(history->put);
+    sqlite3_finalize(history->put_trial);
     phx_db_close(history->db);
     *history = (struct phx_history){0};
 }
@@ -275,7 +276,12 @@ static int delete_by(struct phx_history *history, const char *sql, int64_t value
 int phx_history_prune(struct phx_history *history, int64_t seen_at, uint32_t keep_runs,
                       uint64_t *out_tests, uint64_t *out_runs, struct phx_err *err)
 {
-    int status = delete_by(history, "DELETE FROM test WHERE seen_at < ?1", seen_at, out_tests, err);
+    int status = delete_by(history,
+                           "DELETE FROM trial WHERE node_id IN "
+                           "(SELECT node_id FROM test WHERE seen_at < ?1)",
+                           seen_at, NULL, err);
+    if (status == 0)
+        status = delete_by(history, "DELETE FROM test WHERE seen_at < ?1", seen_at, out_tests, err);
     if (status == 0)
         status = delete_by(history,
                            "DELETE FROM run WHERE id NOT IN "

@@ -15,12 +15,13 @@
 #include "store/db.h"
 #include "store/estimate.h"
 #include "store/outcomes.h"
+#include "store/trials.h"
 
 struct phx_collection;
 
 struct phx_history { /* opaque, but for store/ */
     sqlite3 *db;
-    sqlite3_stmt *find, *put; /* owned; made when first used */
+    sqlite3_stmt *find, *put, *put_trial; /* owned; made when first used */
 };
 
 struct phx_history_run {
@@ -87,7 +88,7 @@ struct phx_flakiness {
     uint64_t ntests;         /* tests with an outcome other than skipped in them */
     uint64_t nflaky;         /* of these; see phx_outcomes_flaky */
     uint64_t nruns_of_tests; /* outcomes other than skipped */
-    uint64_t nbad;           /* of these: failed, errors, crashed, passed only after a rerun */
+    uint64_t nbad;           /* of these: failed, errors, crashed, failed and passed */
 };
 
 /* Looks at the last `nruns` runs. `each` (may be NULL) is called for every flaky test.
@@ -125,13 +126,17 @@ struct phx_history_result { /* of one test in one run */
     char outcome; /* enum phx_outcome; 0: none (it was cut short) */
     int measured; /* `us` tells how long it took */
     uint32_t us[PHX_ESTIMATE_PHASES];
+    const struct phx_trial *trials; /* borrowed, [ntrials]: each time it was run, by their starts */
+    size_t ntrials;
 };
 
 /* Writes a run and what became of its tests, all or nothing, and prunes.
  *
  * What a test took is learned when it went well. When it failed, was skipped, or passed only when
  * it was run again, it often takes another time: that is learned from the second such outcome in a
- * row on, or where nothing better is known. The time of a crash is never learned. */
+ * row on, or where nothing better is known. The time of a crash is never learned.
+ *
+ * Of a test that has failed of late its trials are kept: store/trials.h. */
 int phx_history_record(struct phx_history *history, const struct phx_history_run *run,
                        const struct phx_history_result *results, size_t count, struct phx_err *err);
 

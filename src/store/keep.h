@@ -15,6 +15,7 @@
 
 struct phx_controller;
 struct phx_collection;
+struct phx_flakiness;
 
 struct phx_keep_costs { /* by test, in collection order; 0: unknown; NULL: nothing is known */
     uint32_t *cost_us;  /* owned: all phases together */
@@ -35,17 +36,20 @@ struct phx_keep_run {
     const char *outcomes; /* borrowed, [noutcomes]: by test in collection order, enum phx_outcome;
                              anything else: none */
     size_t noutcomes;
-    int complete; /* it was not stopped before its end */
-    int optional; /* nobody asked for it: where nothing may be written nothing is said */
+    int complete;            /* it was not stopped before its end */
+    const char *repetitions; /* borrowed, [noutcomes], or NULL: not 0 for a repetition (--count) */
+    int optional;            /* nobody asked for it: where nothing may be written nothing is said */
 };
 
 /* Adds a run to the history: of tests whose protocol ended what they took, by the ledger, and how
  * they went; of tests that crashed that they did. Tests that were cut short or never ran leave no
  * trace. The directory of `path` must be there. A damaged history is set aside, and a new one
  * begun. No worker is active any more.
+ * out_flakiness  of the last runs, this one included (store/history.h); 0 when it is unknown
  * warning  as above
  * Returns  0, or the negative code that kept it from being written. */
 int phx_keep_run(const char *path, const struct phx_controller *controller,
-                 const struct phx_keep_run *run, struct phx_err *warning);
+                 const struct phx_keep_run *run, struct phx_flakiness *out_flakiness,
+                 struct phx_err *warning);
 
 #endif

@@ -128,6 +128,14 @@ uint32_t phx_outcomes_changes(const struct phx_outcomes *list, int64_t since)
     return changes;
 }
 
+int phx_outcomes_any_bad(const struct phx_outcomes *list)
+{
+    for (uint32_t i = 0; i < list->count; i++)
+        if (phx_outcome_kind(list->letter[i]) == PHX_OUTCOME_BAD)
+            return 1;
+    return 0;
+}
+
 int phx_outcomes_flaky(const struct phx_outcomes *list, int64_t since)
 {
     for (uint32_t i = 0; i < list->count && list->run[i] >= since; i++)

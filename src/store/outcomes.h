@@ -19,7 +19,7 @@
     X(SKIPPED, 's', "skipped")                                                                     \
     X(XFAILED, 'x', "xfailed")                                                                     \
     X(XPASSED, 'X', "xpassed")                                                                     \
-    X(RERUN, 'R', "passed after a rerun")                                                          \
+    X(RERUN, 'R', "failed and passed in one run")                                                  \
     X(CRASHED, 'C', "crashed")
 
 enum phx_outcome {
@@ -31,7 +31,7 @@ enum phx_outcome {
 /* What an outcome tells about a test's time and its health. */
 enum phx_outcome_kind {
     PHX_OUTCOME_GOOD, /* passed, xfailed, xpassed */
-    PHX_OUTCOME_BAD,  /* failed, error, crashed, and passed only after a rerun */
+    PHX_OUTCOME_BAD,  /* failed, error, crashed, and those that passed as well: RERUN */
     PHX_OUTCOME_NONE, /* skipped: it says nothing */
 };
 
@@ -61,8 +61,11 @@ size_t phx_outcomes_format(const struct phx_outcomes *list, char *out);
  * aside: once is a defect or its repair, more often is what people call flaky. */
 uint32_t phx_outcomes_changes(const struct phx_outcomes *list, int64_t since);
 
-/* Whether a test is flaky by the runs >= `since`: it changed more than once, or passed only when it
- * was run again. */
+/* Whether one of all its outcomes is a bad one. */
+int phx_outcomes_any_bad(const struct phx_outcomes *list);
+
+/* Whether a test is flaky by the runs >= `since`: it changed more than once, or failed and passed
+ * in one of them (it was run again, or repeated). */
 int phx_outcomes_flaky(const struct phx_outcomes *list, int64_t since);
 
 #endif

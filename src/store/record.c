@@ -8,6 +8,8 @@ enum {
     KEEP_RUNS = 1000,
     KEEP_DAYS = 90,   /* of a test that no run has had: it was renamed or deleted */
     PRUNE_EVERY = 20, /* runs: it looks at every test */
+    TRIALS_MAX =
+        50000, /* of one run: enough for every flaky test, not for a suite that is broken */
 };
 
 /* Outcomes after which a test usually takes about as long: a change of kind is learned slowly. */
@@ -42,8 +44,21 @@ static void learn(struct phx_history_test *test, const struct phx_history_result
     test->measured_at = now;
 }
 
+/* Keeps the trials of a test while one of its outcomes is bad. */
+static int record_trials(struct phx_history *history, const struct phx_history_result *result,
+                         const struct phx_outcomes *outcomes, size_t *io_room, struct phx_err *err)
+{
+    int64_t run = outcomes->run[0], oldest = outcomes->run[outcomes->count - 1];
+    int status = phx_trials_forget(history, result->node_id, result->node_id_size, oldest, err);
+    if (status < 0 || result->ntrials > *io_room)
+        return status;
+    *io_room -= result->ntrials;
+    return phx_trials_put(history, result->node_id, result->node_id_size, run, result->trials,
+                          result->ntrials, err);
+}
+
 static int record_test(struct phx_history *history, const struct phx_history_result *result,
-                       int64_t run, int64_t now, struct phx_err *err)
+                       int64_t run, int64_t now, size_t *io_room, struct phx_err *err)
 {
     struct phx_history_test test = {0};
     int status = phx_history_find(history, result->node_id, result->node_id_size, &test, err);
@@ -54,8 +69,13 @@ static int record_test(struct phx_history *history, const struct phx_history_res
     test.seen_at = now;
     if (result->measured && result->outcome != PHX_OUTCOME_CRASHED)
         learn(&test, result, now);
+    int was_bad = phx_outcomes_any_bad(&test.outcomes);
     phx_outcomes_push(&test.outcomes, result->outcome, run);
-    return phx_history_put(history, &test, err);
+    if (phx_outcomes_any_bad(&test.outcomes))
+        status = record_trials(history, result, &test.outcomes, io_room, err);
+    else if (was_bad)
+        status = phx_trials_forget(history, result->node_id, result->node_id_size, INT64_MAX, err);
+    return status < 0 ? status : phx_history_put(history, &test, err);
 }
 
 int phx_history_record(struct phx_history *history, const struct phx_history_run *run,
@@ -64,11 +84,12 @@ int phx_history_record(struct phx_history *history, const struct phx_history_run
     int status = phx_history_begin(history, err);
     if (status < 0)
         return status;
+    size_t room = TRIALS_MAX;
     int64_t id = phx_history_add_run(history, run, err);
     status = id < 0 ? (int)id : 0;
     for (size_t i = 0; status == 0 && i < count; i++)
         if (phx_outcome_valid(results[i].outcome))
-            status = record_test(history, &results[i], id, run->ended_at, err);
+            status = record_test(history, &results[i], id, run->ended_at, &room, err);
     if (status == 0 && id % PRUNE_EVERY == 0)
         status = phx_history_prune(history, run->ended_at - (int64_t)KEEP_DAYS * 24 * 3600,
                                    KEEP_RUNS, NULL, NULL, err);

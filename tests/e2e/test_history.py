@@ -192,7 +192,6 @@ NO_HISTORY = {
     "by option": ("--no-history",),
     "no cache": ("-p", "no:cacheprovider"),
     "no directory": ("-o", "cache_dir=/dev/null/cache"),
-    "repeated": ("--count=2",),
 }
 
 

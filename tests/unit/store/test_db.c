@@ -55,11 +55,58 @@ END_TEST
 START_TEST(a_newer_schema_is_left_alone)
 {
     write_new();
-    ck_assert_int_eq(phx_db_run(db, "PRAGMA user_version = 2", "write", &err), 0);
+    ck_assert_int_eq(phx_db_run(db, "PRAGMA user_version = 3", "write", &err), 0);
     phx_db_close(db);
     ck_assert_int_eq(phx_db_open(&db, history_path, PHX_DB_READ, &err), PHX_E_NEWER);
     ck_assert_int_eq(phx_db_open(&db, history_path, PHX_DB_WRITE, &err), PHX_E_NEWER);
     ck_assert_ptr_nonnull(strstr(err.text, "newer version"));
+    scratch_remove();
+}
+END_TEST
+
+/* As version 1 left it. */
+static void write_version_1(void)
+{
+    write_new();
+    ck_assert_int_eq(phx_db_run(db,
+                                "DROP TABLE trial; PRAGMA user_version = 1;"
+                                "INSERT INTO run VALUES (1, 'u', 2, 3, 4, 5, 1)",
+                                "write", &err),
+                     0);
+    phx_db_close(db);
+}
+
+static int number_of(const char *sql)
+{
+    sqlite3_stmt *statement;
+    ck_assert_msg(phx_db_prepare(&statement, db, sql, &err) == 0, "%s", err.text);
+    ck_assert_int_eq(sqlite3_step(statement), SQLITE_ROW);
+    int number = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    return number;
+}
+
+START_TEST(an_older_schema_is_read_as_it_is)
+{
+    write_version_1();
+    ck_assert_int_eq(phx_db_open(&db, history_path, PHX_DB_READ, &err), 0);
+    ck_assert_int_eq(number_of("PRAGMA user_version"), 1);
+    ck_assert_int_eq(number_of("SELECT ended_at FROM run"), 2);
+    phx_db_close(db);
+    scratch_remove();
+}
+END_TEST
+
+START_TEST(an_older_schema_is_brought_up_to_date_before_it_is_written)
+{
+    write_version_1();
+    for (int i = 0; i < 2; i++) { /* twice is once */
+        ck_assert_msg(phx_db_open(&db, history_path, PHX_DB_WRITE, &err) == 0, "%s", err.text);
+        ck_assert_int_eq(number_of("PRAGMA user_version"), PHX_SCHEMA_VERSION);
+        ck_assert_int_eq(number_of("SELECT ended_at FROM run"), 2);
+        ck_assert_int_eq(number_of("SELECT count(*) FROM trial"), 0);
+        phx_db_close(db);
+    }
     scratch_remove();
 }
 END_TEST
@@ -125,6 +172,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, it_is_made_once_and_opened_then);
     tcase_add_test(tests, there_is_none);
     tcase_add_test(tests, a_newer_schema_is_left_alone);
+    tcase_add_test(tests, an_older_schema_is_read_as_it_is);
+    tcase_add_test(tests, an_older_schema_is_brought_up_to_date_before_it_is_written);
     tcase_add_test(tests, another_programs_database_is_left_alone);
     tcase_add_test(tests, bytes_that_are_no_database_are_damage);
     tcase_add_test(tests, what_is_damaged_is_set_aside_once);

@@ -289,6 +289,103 @@ START_TEST(flakiness_of_the_last_runs)
 }
 END_TEST
 
+static struct phx_history_result tried(const char *id, char outcome, const struct phx_trial *trials,
+                                       size_t ntrials)
+{
+    struct phx_history_result tested = result(id, outcome, 1000);
+    tested.trials = trials;
+    tested.ntrials = ntrials;
+    return tested;
+}
+
+static size_t count_trials(const char *id, int64_t since)
+{
+    struct phx_trials trials;
+    ck_assert_int_eq(phx_trials_load(&trials, &history, id, strlen(id), since, &err), 0);
+    size_t count = trials.count;
+    phx_trials_fini(&trials);
+    return count;
+}
+
+START_TEST(trials_are_kept_of_tests_that_failed_of_late)
+{
+    const struct phx_trial pass = {.outcome = '.', .worker = 1, .took_us = 7};
+    const struct phx_trial both[] = {
+        {.outcome = 'F', .worker = 2, .after = "before\xff", .after_size = 7},
+        {.outcome = '.', .repetition = 3, .after = "x", .after_size = 1}};
+    struct phx_trials trials;
+    start();
+    struct phx_history_result good = tried("t", '.', &pass, 1), mixed = tried("t", 'R', both, 2);
+    run_of(&good, 1);
+    ck_assert_uint_eq(count_trials("t", 0), 0); /* it never failed */
+    run_of(&mixed, 1);
+    run_of(&good, 1);
+    ck_assert_uint_eq(count_trials("t", 3), 1);
+    ck_assert_uint_eq(count_trials("u", 0), 0);
+    ck_assert_int_eq(phx_trials_load(&trials, &history, "t", 1, 0, &err), 0);
+    ck_assert_uint_eq(trials.count, 3);
+    ck_assert_int_eq(trials.list[0].run, 3);
+    ck_assert_uint_eq(trials.list[0].took_us, 7);
+    ck_assert_ptr_null(trials.list[0].after);
+    ck_assert_int_eq(trials.list[1].outcome, 'F');
+    ck_assert_uint_eq(trials.list[1].worker, 2);
+    ck_assert_uint_eq(trials.list[1].after_size, 7);
+    ck_assert_int_eq(memcmp(trials.list[1].after, "before\xff", 7), 0);
+    ck_assert_uint_eq(trials.list[2].repetition, 3);
+    ck_assert_int_eq(trials.list[2].after[0], 'x');
+    phx_trials_fini(&trials);
+    for (int i = 0; i < 18; i++)
+        run_of(&good, 1);
+    ck_assert_uint_eq(count_trials("t", 0), 21); /* the failure is the 20th outcome */
+    run_of(&good, 1);
+    ck_assert_uint_eq(count_trials("t", 0), 0); /* it is forgotten, and all with it */
+    run_of(&mixed, 1);
+    clock_s += (int64_t)91 * 24 * 3600;
+    for (int i = 0; i < 20; i++)
+        run_one("other", '.', 1);
+    ck_assert_uint_eq(count_trials("t", 0), 0); /* the test is */
+    finish();
+}
+END_TEST
+
+START_TEST(many_trials_of_one_test_are_read)
+{
+    enum { MANY = 300 };
+    static struct phx_trial list[MANY];
+    static char ids[MANY][8];
+    struct phx_trials trials;
+    start();
+    for (int i = 0; i < MANY; i++) {
+        snprintf(ids[i], sizeof ids[i], "t%d", i);
+        list[i] = (struct phx_trial){
+            .outcome = i % 2 ? 'F' : '.', .after = ids[i], .after_size = strlen(ids[i])};
+    }
+    struct phx_history_result mixed = tried("t", 'R', list, MANY);
+    run_of(&mixed, 1);
+    ck_assert_int_eq(phx_trials_load(&trials, &history, "t", 1, 0, &err), 0);
+    ck_assert_uint_eq(trials.count, MANY);
+    for (int i = 0; i < MANY; i++) {
+        ck_assert_uint_eq(trials.list[i].after_size, strlen(ids[i]));
+        ck_assert_int_eq(memcmp(trials.list[i].after, ids[i], strlen(ids[i])), 0);
+    }
+    phx_trials_fini(&trials);
+    finish();
+}
+END_TEST
+
+START_TEST(a_history_of_version_1_has_no_trials)
+{
+    start();
+    run_one("t", 'F', 1);
+    ck_assert_int_eq(
+        phx_db_run(history.db, "DROP TABLE trial; PRAGMA user_version = 1", "write", &err), 0);
+    phx_history_close(&history);
+    ck_assert_int_eq(phx_history_open(&history, history_path, PHX_DB_READ, &err), 0);
+    ck_assert_uint_eq(count_trials("t", 0), 0);
+    finish();
+}
+END_TEST
+
 START_TEST(nothing_of_a_failed_run_stays)
 {
     start();
@@ -321,6 +418,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, every_twentieth_run_prunes);
     tcase_add_test(tests, the_same_run_is_added_once);
     tcase_add_test(tests, flakiness_of_the_last_runs);
+    tcase_add_test(tests, trials_are_kept_of_tests_that_failed_of_late);
+    tcase_add_test(tests, many_trials_of_one_test_are_read);
+    tcase_add_test(tests, a_history_of_version_1_has_no_trials);
     tcase_add_test(tests, nothing_of_a_failed_run_stays);
 }
 
