@@ -86,7 +86,7 @@ def run(
         os.killpg(process.pid, signal.SIGKILL)
         status = process.wait()
     seconds = time.monotonic() - start
-    _reap_stragglers()
+    reap_stragglers()
     peak = memory.stop() if memory else 0.0
     elapsed = time.monotonic() - start
     tree = _children_cpu() - children
@@ -137,7 +137,7 @@ def _children_cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _reap_stragglers() -> None:
+def reap_stragglers() -> None:
     """Waits for orphans of the run: they are our children now."""
     deadline = time.monotonic() + STRAGGLER_PATIENCE_S
     while time.monotonic() < deadline:
