@@ -100,8 +100,8 @@ def _refuse_what_lacks(what: str, found: dict[str, Any]) -> None:
 
 
 def code_for(interpreter: Interpreter | None, paths: Sequence[str]) -> str:
-    """What a zygote or a worker runs with -c. Its path is set before anything is imported: -c would put the
-    current directory first. Another interpreter keeps its own, after what is ours alone."""
+    """What it runs first, with -c. Its path is set before anything is imported: -c would put the current
+    directory first. Another interpreter keeps its own, after what is ours alone."""
     if interpreter is None:
         set_path = f"sys.path[:] = {list(paths)!r}"
     else:
@@ -109,7 +109,7 @@ def code_for(interpreter: Interpreter | None, paths: Sequence[str]) -> str:
         set_path = (
             f"ours = {ours!r}; sys.path[:] = ours + [p for p in sys.path if p and p not in ours]"
         )
-    return f"import sys; {set_path}; from phalanx.zygote import main; main(3)"
+    return f"import sys; {set_path}; "
 
 
 def _without_installed(paths: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from phalanx import _engine, interpreters, options
+from phalanx import _engine, interpreters, loop_run, options
 from phalanx.interpreters import Interpreter
 
 # Frozen at import, like pytest-xdist's: what plugins and conftest files add later they add again in the
@@ -24,10 +24,13 @@ def sys_path() -> list[str]:
     return list(_sys_path)
 
 
-def argv(interpreter: Interpreter | None) -> list[str]:
+START = "from phalanx.zygote import main; main(3)"
+
+
+def argv(interpreter: Interpreter | None, start: str = START) -> list[str]:
     """The program that becomes a zygote, or a worker."""
     # `-c` because a worker of pytest-xdist runs so, and plugins know it (sys.argv == ["-c"]).
-    code = interpreters.code_for(interpreter, _sys_path)
+    code = interpreters.code_for(interpreter, _sys_path) + start
     if interpreter is not None:
         return [*interpreter.command, "-c", code]
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
@@ -70,6 +73,7 @@ def start_early(config: pytest.Config) -> None:
     """Starts guard and zygote while pytest still configures, if the arguments ask for workers; what it
     imports meanwhile is the standard library and pytest. Unneeded, it ends with the config."""
     known = config.known_args_namespace
+    is_watching = known.looponfail and not loop_run.is_run
     wanted = known.numprocesses not in (None, 0) or (
         # One that names its interpreter is asked first what it is.
         known.tx and "python=" not in known.tx[0] and (known.dist != "no" or known.distload)
@@ -84,7 +88,7 @@ def start_early(config: pytest.Config) -> None:
         or getattr(known, "cacheshow", None)
     )
     use_pdb = getattr(known, "usepdb", False)
-    if wanted and not nothing_runs and not use_pdb and sys.platform == "linux":
+    if wanted and not is_watching and not nothing_runs and not use_pdb and sys.platform == "linux":
         start(config)
 
 

@@ -133,7 +133,8 @@ def add_options(parser: pytest.Parser) -> None:
         action="store_true",
         dest="looponfail",
         default=False,
-        help="Of pytest-xdist; refused: phalanx does not watch files",
+        help="Run the tests, wait for a change below looponfailroots, run what failed; when it passes, run "
+        "everything. Ctrl-C ends it",
     )
     group.addoption(
         "--px",
@@ -203,10 +204,14 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
     )
 
-    # Of pytest-xdist's rsync and looponfail: known, so that no ini file becomes an error, and unused.
+    # Of pytest-xdist's rsync: known, so that no ini file becomes an error, and unused.
     parser.addini("rsyncdirs", "accepted for compatibility, without effect", type="paths")
     parser.addini("rsyncignore", "accepted for compatibility, without effect", type="paths")
-    parser.addini("looponfailroots", "accepted for compatibility, without effect", type="paths")
+    parser.addini(
+        "looponfailroots",
+        "folders that --looponfail watches (default: the current one)",
+        type="paths",
+    )
 
 
 def is_distributed(config: pytest.Config) -> bool:
@@ -240,11 +245,6 @@ def auto_num_workers(config: pytest.Config) -> int:
 
 
 def _refuse_what_is_missing(option: argparse.Namespace) -> None:
-    if option.looponfail:
-        raise pytest.UsageError(
-            "--looponfail: phalanx does not watch files; let a file watcher run 'pytest --ff -n auto', "
-            "for example pytest-watcher (ptw) or entr"
-        )
     if option.px:
         raise pytest.UsageError(
             "--px: phalanx runs workers on this machine only, and needs no proxy to reach them"

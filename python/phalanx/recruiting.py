@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from phalanx import launch
+from phalanx import launch, loop_run
 
 if TYPE_CHECKING:
     from phalanx.nodes import WorkerController
@@ -103,6 +103,7 @@ class Recruiting:
         is_other = node.gateway.interpreter is not None
         setup = {
             "args": [str(arg) for arg in self._run.config.invocation_params.args],
+            "targets": self._run.config.stash.get(loop_run.targets_key, None),
             "directory": os.getcwd(),
             # Another interpreter has its own path, and its variables may come from a script that starts it.
             "environment": None if is_other else dict(os.environ),

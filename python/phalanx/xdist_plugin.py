@@ -8,7 +8,7 @@ from typing import Union
 
 import pytest
 
-from phalanx import options, stand_in
+from phalanx import loop, options, stand_in
 
 RequestOrSession = Union[pytest.FixtureRequest, pytest.Session]
 
@@ -31,8 +31,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
     options.resolve(config)
+    if not loop.wanted(config):
+        return None
+    return loop.main(config)
 
 
 @pytest.hookimpl(trylast=True)

@@ -21,7 +21,7 @@ is_configuring = False
 fork_point: ForkPoint | None = None  # of the zygote, and of the workers that come out of it
 
 
-def _preload() -> None:
+def preload() -> None:
     """Imports what every pytest process imports, while the controller is still busy configuring. None of
     it is garbage, and no later collection need walk it."""
     is_collecting = gc.isenabled()
@@ -43,7 +43,7 @@ def main(channel: int) -> NoReturn:
     if interrupt_handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     zygote = _engine.Zygote(channel)
-    _preload()
+    preload()
     request, _, setup = zygote.serve()
     if request != "setup":
         os._exit(0)
@@ -84,6 +84,8 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
         # A directory of its own: pytest empties the one it is given when somebody first asks for it.
         _reset_options(config, basetemp and os.path.join(basetemp, f"popen-{point.name}"))
         config._parser.prog = os.path.basename(setup["workerinputs"][0]["mainargv"][0])
+        if setup["targets"]:
+            config.args = setup["targets"]
         point.configured(config)
         config.workerinput = point.workerinput  # type: ignore[attr-defined]
         config.workeroutput = {}  # type: ignore[attr-defined]

@@ -156,7 +156,7 @@ static int module_exec(PyObject *module)
         return -1;
     if (add_messages(module, state) < 0 || phx_py_add_worker(module) < 0 ||
         phx_py_add_zygote(module) < 0 || phx_py_add_controller(module) < 0 ||
-        phx_py_add_watchdog(module) < 0)
+        phx_py_add_watchdog(module) < 0 || phx_py_add_treewatch(module) < 0)
         return -1;
     return 0;
 }

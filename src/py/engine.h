@@ -35,6 +35,7 @@ int phx_py_add_controller(PyObject *module);
 int phx_py_add_zygote(PyObject *module);
 int phx_py_add_worker(PyObject *module);
 int phx_py_add_watchdog(PyObject *module);
+int phx_py_add_treewatch(PyObject *module);
 
 /* A Worker around a struct that is still to be armed. NULL with an exception. */
 PyObject *phx_py_worker_new(const struct phx_py_state *state, struct phx_worker **out_worker);

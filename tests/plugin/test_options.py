@@ -198,7 +198,7 @@ def test_cpu_count_keeps_to_the_affinity() -> None:
         (["-n2", "--max-worker-restart=x"], "takes a number, not 'x'"),
         (["--tx=ssh=host", "-d"], "on this machine only"),
         (["--tx=popen//via=proxy", "-d"], "on this machine only"),
-        (["-f"], "--looponfail: phalanx does not watch files"),
+        (["-f", "--pdb"], "--pdb is incompatible with --looponfail"),
         (["--px=popen//id=proxy", "-n2"], "--px: phalanx runs workers on this machine only"),
         (["--tx=2*popen//id=a", "-d"], "id=a is given to more than one worker"),
     ],
