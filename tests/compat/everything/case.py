@@ -6,5 +6,6 @@ CASE = Case(
     "asked for anything",
     load=[],
     autoload=True,
+    parts=r"forked at .*pyvirtualdisplay/.*, which starts a process .Xvfb.",  # by pytest-xvfb
     steps=[["-p", "no:randomly"]],
 )
