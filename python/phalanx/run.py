@@ -22,6 +22,8 @@ class Run:
         self.session: Any = None  # pytest's, from its start on
         self.nodemanager: NodeManager | None = None
         self.nodes: list[WorkerController] = []
+        self.gone: set[int] = set()  # numbers of nodes that are down
+        self.failed_nodes = 0  # of these, not in good order
         self.ids: list[str] = []
         self.sched: Any = None
         self.mail: PluginScheduling | None = None  # when `sched` is not the engine's

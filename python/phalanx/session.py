@@ -19,7 +19,7 @@ from phalanx.figures import Figures
 from phalanx.garbage import RareCollections, set_aside
 from phalanx.history import History
 from phalanx.interrupts import Interrupts
-from phalanx.nodes import NodeManager
+from phalanx.nodes import NodeManager, WorkerController
 from phalanx.plugin_scheduling import POLL_S, PluginScheduling
 from phalanx.producer import Producer
 from phalanx.progress import Progress
@@ -69,6 +69,27 @@ class DSession:
     @property
     def terminal(self) -> Any:
         return self.run.terminal
+
+    @property
+    def shuttingdown(self) -> bool:
+        return self.run.stopping
+
+    @property
+    def shouldstop(self) -> Any:
+        session = self.run.session
+        return session is not None and (session.shouldfail or session.shouldstop)
+
+    @shouldstop.setter
+    def shouldstop(self, reason: Any) -> None:
+        self.run.session.shouldstop = reason
+
+    @property
+    def _active_nodes(self) -> set[WorkerController]:
+        return {node for node in self.run.nodes if node.number not in self.run.gone}
+
+    @property
+    def _failed_nodes_count(self) -> int:
+        return self.run.failed_nodes
 
     # ---- hooks of pytest ----
 

@@ -137,6 +137,7 @@ class WorkerEvents:
     def on_worker_down(self, number: int, payload: dict[str, Any]) -> None:
         node = self.run.nodes[number]
         node.shutting_down = True
+        self.run.gone.add(number)
         if self.run.mail is not None:
             self.run.mail.remove(node, payload["test"])
         if payload["finished"]:
@@ -148,6 +149,7 @@ class WorkerEvents:
             if payload["test"] is not None:
                 self.cut_short.append(self.run.ids[payload["test"]])
             return
+        self.run.failed_nodes += 1
         cause = crash.describe_down(payload)
         self.run.config.hook.pytest_testnodedown(
             node=node, error=f"Not properly terminated: {cause}"
@@ -228,6 +230,8 @@ class WorkerEvents:
     def on_fork_failed(self, number: int, text: str) -> None:
         node = self.run.nodes[number]
         self.not_started = text
+        self.run.gone.add(number)
+        self.run.failed_nodes += 1
         self.run.config.hook.pytest_testnodedown(node=node, error=f"could not be started: {text}")
 
 

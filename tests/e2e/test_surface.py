@@ -138,6 +138,38 @@ def test_a_crashed_worker_has_no_output(project: Project) -> None:
     assert run.code == 1 and project.log() == ["gw0 False True", "gw1 True False"], str(run)
 
 
+def test_what_plugins_ask_the_session(project: Project) -> None:
+    """How many workers there are, how many have failed; and that it shall stop, with a reason."""
+    project.write(
+        {
+            "test_a.py": "import os\ndef test_a(): os._exit(1)\ndef test_b(): pass\ndef test_c(): pass\n",
+            "conftest.py": """
+                def pytest_testnodedown(node, error):
+                    dsession = node.config.pluginmanager.getplugin("dsession")
+                    with open("log", "a") as log:
+                        print(
+                            node.gateway.id,
+                            [other.gateway.id for other in dsession._active_nodes],
+                            bool(error),
+                            dsession.shuttingdown,
+                            dsession.shouldstop,
+                            file=log,
+                        )
+
+                def pytest_runtest_logreport(report):
+                    if hasattr(report, "node") and report.nodeid.endswith("test_b") and report.when == "call":
+                        dsession = report.node.config.pluginmanager.getplugin("dsession")
+                        assert dsession._failed_nodes_count == 1
+                        assert [node.gateway.id for node in dsession._active_nodes] == ["gw1"]
+                        dsession.shouldstop = "enough of it"
+            """,
+        }
+    )
+    run = project.run("-n1")
+    assert run.code == 2 and "enough of it" in run.out, str(run)
+    assert project.log() == ["gw0 [] True False False", "gw1 [] False True enough of it"]
+
+
 def test_the_package_xdist() -> None:
     """Everything that public code was seen to import."""
     import xdist
