@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+TIMELINES = ROOT / "build" / "demo"
 WIDTH = 79
 WORKERS = 4
 TIMEOUT_S = 120  # far above what any suite needs: a hang must not stop the demo
@@ -351,10 +352,17 @@ def run_suite(suite: Suite) -> Result:
     if suite.sequential:
         sequential = run_pytest([f"demo/{suite.name}"], live=False)
         print(f"{sequential.summary}\n")
-    parallel = run_pytest([f"demo/{suite.name}", "-n", str(WORKERS), *suite.options], live=True)
+    timeline = f"--timeline={timeline_of(suite)}"
+    parallel = run_pytest(
+        [f"demo/{suite.name}", "-n", str(WORKERS), *suite.options, timeline], live=True
+    )
     result = Result(suite, sequential, parallel, suite.check(sequential, parallel))
     report(result)
     return result
+
+
+def timeline_of(suite: Suite) -> Path:
+    return (TIMELINES / f"{suite.name}.html").relative_to(ROOT)
 
 
 def report(result: Result) -> None:
@@ -385,6 +393,23 @@ def report_all(results: list[Result]) -> None:
         )
 
 
+def report_next(results: list[Result]) -> None:
+    """What to look at now."""
+    shown = results[-1].suite
+    for result in results:
+        if result.suite.name == "loadscope":  # has the most to see
+            shown = result.suite
+    command = Path(sys.executable).with_name("phalanx")
+    if command.is_relative_to(ROOT):
+        command = command.relative_to(ROOT)
+    print(
+        f"\nEach run has left a timeline in {TIMELINES.relative_to(ROOT)}/, a page for any browser: "
+        f"a lane for each\nworker, a block for each test. Open {timeline_of(shown)}\n"
+        f"\nNext, ask whether workers give the same answer, and are as fast as they should be:\n"
+        f"\n    {command} verify -n {WORKERS} demo/"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Runs the demo suites and checks what they show.")
     names = [suite.name for suite in SUITES]
@@ -400,6 +425,7 @@ def main() -> int:
     report_all(results)
     good = all(check.holds for result in results for check in result.checks)
     print("\nEverything is as it should be." if good else "\nNot everything is as it should be.")
+    report_next(results)
     return 0 if good else 1
 
 

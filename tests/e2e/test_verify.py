@@ -138,3 +138,34 @@ def test_a_json_file_that_cannot_be_written(project: Project) -> None:
     code, _, err = verify(project, "-n1", "--count=0", "--json=/proc/nowhere/out.json")
     assert code == 1 and "cannot write /proc/nowhere/out.json: " in err
     assert os.path.exists(project.path)
+
+
+def test_a_crash_of_sequential_pytest_is_outlived(project: Project) -> None:
+    project.write({"test_a.py": "import os\ndef test_a(): pass\ndef test_crash(): os._exit(7)\n"})
+    _, out, err = verify(project, "-n2", "--count=0", "--json=out.json")
+    found = checks(project)
+    assert "pytest itself was ended in the middle (exit code 7)" in err
+    assert "on one worker instead" in err
+    assert found["outcomes"]["good"] and found["exit code"]["good"], out
+    assert "2 of 2 tests have the same outcome" in out
+    assert "1 on one worker, 1 in parallel" in out
+
+
+def test_what_behaves_otherwise_in_a_worker_is_named(project: Project) -> None:
+    project.write(
+        {
+            "test_a.py": """
+                import os
+                def test_good(): pass
+                def test_alone(): assert "PYTEST_XDIST_WORKER" not in os.environ
+            """
+        }
+    )
+    code, out, _ = verify(project, "-n2", "--count=0", "--json=out.json")
+    assert code == 1
+    (text,) = _tests(checks(project)["outcomes"])
+    assert text.startswith("test_alone: passed, in parallel failed"), out
+    assert "it behaves otherwise in a worker" in text
+    failed = [name for name, check in checks(project).items() if not check["good"]]
+    assert f"{len(failed)} of 6 checks failed: {', '.join(failed)}.\n" in out
+    assert "Output and reports of the runs: " in out
