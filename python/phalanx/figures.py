@@ -24,6 +24,8 @@ class Outcomes:
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.when != "call" and report.outcome == "passed":
+            return  # two of three reports
         index = getattr(report, "item_index", -1)
         if index < 0:
             return

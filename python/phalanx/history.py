@@ -76,6 +76,8 @@ class History:
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.when != "call" and report.outcome == "passed":
+            return  # two of three reports
         test = getattr(report, "item_index", -1)
         if 0 <= test < len(self._outcomes):
             self._outcomes[test] = _combined(self._outcomes[test], _letter(report))

@@ -43,12 +43,16 @@ class JsonReport:
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: Any) -> None:
         nodeid = report.nodeid
+        duration = getattr(report, "duration", 0.0)
+        if nodeid in self._durations:
+            self._durations[nodeid] += duration
+        else:
+            self._durations[nodeid] = duration
+        if report.when != "call" and report.outcome == "passed":
+            return  # two of three reports
         code = figures.code_of(report)
         if code:
             self._outcomes.setdefault(nodeid, []).append(NAMES[code])
-        self._durations[nodeid] = self._durations.get(nodeid, 0.0) + getattr(
-            report, "duration", 0.0
-        )
 
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -93,7 +97,7 @@ def _write(path: Path, data: dict[str, Any]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with open(handle, "w", encoding="utf-8") as file:
-            json.dump(data, file)
+            file.write(json.dumps(data))  # json.dump would encode it in Python
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
