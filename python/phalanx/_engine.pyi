@@ -37,6 +37,7 @@ class Controller:
         environment: Sequence[str],
         directory: str,
         serves_signals: bool,
+        exit_patience: float = 10.0,
     ) -> None: ...
     def setup(self, value: object, /) -> None: ...
     def plan(

@@ -23,8 +23,6 @@ import pytest
 from phalanx.garbage import flush_writers
 from phalanx.randomness import Generators
 
-THREAD_PATIENCE_S = 9.0  # within the 10 s after which the controller ends a worker
-
 
 class Texts:
     """The memfds of a worker: what it writes to descriptors 1 and 2 while pytest captures them, and what
@@ -188,12 +186,12 @@ def _let_threads_start() -> None:
             thread._handle = new_handle()
 
 
-def _join_threads(stderr: int) -> None:
+def _join_threads(stderr: int, patience: float) -> None:
     """What threading's own shutdown does, with an end: executors are told to let their threads go, then
     the threads are waited for."""
     for callback in reversed(getattr(threading, "_threading_atexits", [])):
         callback()
-    deadline = time.monotonic() + THREAD_PATIENCE_S
+    deadline = time.monotonic() + patience
     for thread in threading.enumerate():
         if thread is threading.current_thread() or thread.daemon:
             continue
@@ -203,12 +201,12 @@ def _join_threads(stderr: int) -> None:
             os.write(stderr, line.encode())
 
 
-def leave(status: int, stderr: int = 2) -> NoReturn:
+def leave(status: int, stderr: int = 2, thread_patience: float = 9.0) -> NoReturn:
     """Ends this worker: waits for its threads as the interpreter would, runs what was registered here,
     flushes, and leaves without touching what the zygote owns."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to interrupt
-        _join_threads(stderr)
+        _join_threads(stderr, thread_patience)
         atexit._run_exitfuncs()
     except BaseException:
         sys.excepthook(*sys.exc_info())

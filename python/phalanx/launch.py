@@ -16,6 +16,9 @@ from phalanx.interpreters import Interpreter
 # zygote.
 _sys_path = list(sys.path)
 
+# A worker names the threads that it waited for in vain; who has no time left for that is ended unheard.
+EXIT_MARGIN_S = 1.0
+
 engine_key = pytest.StashKey[_engine.Controller]()
 _interpreter_key = pytest.StashKey["Interpreter | None"]()  # that the engine's zygote runs in
 
@@ -60,6 +63,7 @@ def start(config: pytest.Config, interpreter: Interpreter | None = None) -> _eng
             environment=environment(),
             directory=os.getcwd(),
             serves_signals=threading.current_thread() is threading.main_thread(),
+            exit_patience=options.exit_grace(config) + EXIT_MARGIN_S,
         )
     except _engine.EngineError as error:
         raise pytest.UsageError(f"phalanx cannot start: {error}") from None

@@ -171,6 +171,16 @@ def add_options(parser: pytest.Parser) -> None:
         help="When the process that reports has been busy with one event for so long, tell where it is "
         "on stderr (default: 60; 0: never). The run goes on",
     )
+    group.addoption(
+        "--exit-grace",
+        dest="exitgrace",
+        action="store",
+        type=parse_count,
+        default=9,
+        metavar="SECONDS",
+        help="How long threads that tests left may go on when their worker has nothing more to run; then they "
+        "are named and end with it (default: 9). It does not change the run's result",
+    )
 
     group.addoption(
         "--history",
@@ -212,6 +222,11 @@ def add_options(parser: pytest.Parser) -> None:
         "folders that --looponfail watches (default: the current one)",
         type="paths",
     )
+
+
+def exit_grace(config: pytest.Config) -> int:
+    """Seconds. Of the arguments as they are known before conftest files are loaded."""
+    return int(config.known_args_namespace.exitgrace)
 
 
 def is_distributed(config: pytest.Config) -> bool:

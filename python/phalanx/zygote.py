@@ -103,7 +103,9 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
             _engine.MSG_SESSION_DONE,
             {"usage_error": usage_error, "status": None if status is None else int(status)},
         )
-    forking.leave(0 if point.worker is None else int(status or 0), point.stderr)
+    if point.worker is None or interactor is None:
+        forking.leave(0, point.stderr)
+    forking.leave(int(status or 0), point.stderr, float(interactor.config.option.exitgrace))
 
 
 def _set_environment(setup: dict[str, Any]) -> None:

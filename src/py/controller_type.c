@@ -56,7 +56,7 @@ const char **phx_py_string_array(PyObject *list, PyObject **out_encoded)
 }
 
 static int open_controller(struct phx_py_controller *self, const char *guard, PyObject *argv,
-                           PyObject *environment, const char *directory)
+                           PyObject *environment, const char *directory, phx_ns exit_patience)
 {
     struct phx_err err = {0};
     int status = -1;
@@ -69,7 +69,8 @@ static int open_controller(struct phx_py_controller *self, const char *guard, Py
     struct phx_controller_options options = {.guard_path = guard,
                                              .argv = argv_array,
                                              .environment = environment_array,
-                                             .directory = directory};
+                                             .directory = directory,
+                                             .exit_patience = exit_patience};
     Py_BEGIN_ALLOW_THREADS status = phx_controller_open(&self->engine, &options, &err);
     Py_END_ALLOW_THREADS if (status < 0)
         phx_py_raise(phx_py_state_of((PyObject *)self), status, &err);
@@ -83,13 +84,15 @@ out:
 
 static int init(PyObject *op, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"guard", "argv", "environment", "directory", "serves_signals", NULL};
+    static char *names[] = {"guard",          "argv",          "environment", "directory",
+                            "serves_signals", "exit_patience", NULL};
     struct phx_py_controller *self = phx_py_controller(op);
     PyObject *guard = NULL, *argv, *environment, *directory = NULL;
     int serves_signals;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&OOO&p", names, PyUnicode_FSConverter, &guard,
-                                     &argv, &environment, PyUnicode_FSConverter, &directory,
-                                     &serves_signals)) {
+    double exit_patience_s = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&OOO&p|d", names, PyUnicode_FSConverter,
+                                     &guard, &argv, &environment, PyUnicode_FSConverter, &directory,
+                                     &serves_signals, &exit_patience_s)) {
         Py_XDECREF(guard);
         Py_XDECREF(directory);
         return -1;
@@ -103,7 +106,8 @@ static int init(PyObject *op, PyObject *args, PyObject *kwargs)
         PyErr_SetFromErrno(PyExc_OSError);
     else
         status = open_controller(self, PyBytes_AS_STRING(guard), argv, environment,
-                                 PyBytes_AS_STRING(directory));
+                                 PyBytes_AS_STRING(directory),
+                                 (phx_ns)(exit_patience_s * (double)PHX_S));
     for (int i = 0; i < 3; i++)
         phx_fd_close(&standard[i]);
     Py_DECREF(guard);
@@ -355,8 +359,8 @@ static PyType_Slot slots[] = {
     {Py_tp_dealloc, dealloc},
     {Py_tp_methods, methods},
     {Py_tp_doc,
-     "Controller(guard, argv, environment, directory, serves_signals)\n\nStarts guard and "
-     "zygote."},
+     "Controller(guard, argv, environment, directory, serves_signals, exit_patience=10.0)\n\n"
+     "Starts guard and zygote."},
     {0, NULL},
 };
 

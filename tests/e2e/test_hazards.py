@@ -425,19 +425,26 @@ def test_thread_that_goes_on(project: Project) -> None:
     assert project.log() == ["thread ended"]
 
 
-def test_thread_that_never_ends(project: Project) -> None:
-    """Waited for, 10 s at most, and then the worker is ended: no hang, and the thread is named (B30)."""
+def test_thread_that_outlives_the_grace(project: Project) -> None:
+    """Waited for, for --exit-grace, and then the worker is ended: no hang, and the thread is named (B30). With
+    the usual 9 s it would write its line."""
     project.write(
         {
             "test_a.py": """
                 import threading, time
-                def test_a(): threading.Thread(target=time.sleep, args=(300,), name='sleeper').start()
+
+                def slow():
+                    time.sleep(6)
+                    open("log", "w").write("ended\\n")
+
+                def test_a(): threading.Thread(target=slow, name='sleeper').start()
             """
         }
     )
-    run = project.run("-n1", timeout=60)
+    run = project.run("-n1", "--exit-grace=0", timeout=60)
     assert run.counts == {"passed": 1} and run.code == 0, str(run)
     assert "a test left thread 'sleeper' running" in run.err, str(run)
+    assert "killed" not in run.out and project.log() == [], str(run)
 
 
 def test_thread_pool_left_open(project: Project) -> None:
