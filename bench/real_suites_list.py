@@ -71,12 +71,9 @@ SUITES = (
     Suite("flask", "3.1.3", "a web framework: fixtures of modules, applications from files",
           ("tests", "--ignore=tests/test_cli.py"),  # which imports what this pytest has no more
           ("python-dotenv", "asgiref", "greenlet")),
-    Suite("werkzeug", "3.1.9", "development servers as child processes; pytest-timeout", ("tests",),
+    Suite("werkzeug", "3.1.9", "many small functions; pytest-timeout; without its development servers",
+          ("tests", "-m", "not dev_server", "--ignore=tests/middleware/test_http_proxy.py"),
           ("cffi", "cryptography", "ephemeral-port-reserve", "pytest-timeout", "watchdog")),
-    Suite("httpx", "0.28.1", "servers in threads of session fixtures; asyncio and trio",
-          ("tests", "-m", "not network"),
-          ("trio", "uvicorn", "trustme", "chardet", "brotli", "zstandard", "h2", "socksio", "click",
-           "pygments", "rich", "cryptography")),
     Suite("anyio", "4.16.0", "a plugin that runs async tests on asyncio and trio; class fixtures",
           ("tests/test_taskgroups.py", "tests/test_synchronization.py", "tests/streams",
            "tests/test_pytest_plugin.py"),
@@ -85,7 +82,10 @@ SUITES = (
           environment=(("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1"), ("PYTEST_PLUGINS", "xdist.plugin"))),
     Suite("djangorestframework", "3.18.3", "a database for each worker (pytest-django, SQLite)", ("tests",),
           ("django>=5.2,<5.3", "pytest-django>=4.5.2,<5", "pytest-cov", "dj-database-url", "uritemplate",
-           "markdown", "pyyaml", "pytz", "inflection", "django-filter", "django-guardian")),
+           "markdown", "pyyaml", "pytz", "inflection", "django-filter", "django-guardian"),
+          known={"ScopedRateThrottleTests::test_scoped_rate_throttle":
+                 "It depends on the order: after the throttling tests that its worker ran before, it fails "
+                 "without workers too."}),
     Suite("sqlalchemy", "2.1.9", "a pytest plugin of its own with pytest-xdist's hooks; a database "
           "made in the controller for each worker; classes made at collection",
           ("test/engine", "test/ext", "test/base"), ("greenlet", "typing-extensions"), paths=("lib",)),

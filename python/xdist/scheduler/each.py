@@ -7,42 +7,21 @@ from typing import Any
 
 import pytest
 
-from xdist.scheduler.protocol import make_log
-from xdist.workermanage import WorkerController, parse_tx_spec_config
+from xdist.scheduler.protocol import _Pending
+from xdist.workermanage import WorkerController
 
 
-class EachScheduling:
+class EachScheduling(_Pending):
+    _log_name = "eachsched"
+
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
-        self.config = config
-        self.log = make_log(log, "eachsched")
-        self.numnodes = len(parse_tx_spec_config(config))
-        self.node2collection: dict[WorkerController, list[str]] = {}
-        self.node2pending: dict[WorkerController, list[int]] = {}
+        super().__init__(config, log)
         self._started: list[WorkerController] = []
         # What a dead worker had left, for one of the same spec that replaces it.
         self._removed2pending: dict[WorkerController, list[int]] = {}
 
-    @property
-    def nodes(self) -> list[WorkerController]:
-        return list(self.node2pending)
-
-    @property
-    def collection_is_completed(self) -> bool:
-        return len(self.node2collection) >= self.numnodes
-
-    @property
-    def tests_finished(self) -> bool:
-        if not self.collection_is_completed or self._removed2pending:
-            return False
-        return all(len(pending) < 2 for pending in self.node2pending.values())
-
-    @property
-    def has_pending(self) -> bool:
-        return bool(self._removed2pending) or any(self.node2pending.values())
-
-    def add_node(self, node: WorkerController) -> None:
-        assert node not in self.node2pending
-        self.node2pending[node] = []
+    def _is_holding(self) -> bool:
+        return bool(self._removed2pending)
 
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
         assert node in self.node2pending

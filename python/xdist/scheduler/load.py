@@ -7,58 +7,19 @@ from typing import Any
 
 import pytest
 
-from xdist.scheduler.protocol import make_log, same_collections
-from xdist.workermanage import WorkerController, parse_tx_spec_config
+from xdist.scheduler.protocol import AT_LEAST, _OneCollection
+from xdist.workermanage import WorkerController
 
-# A worker runs one test and must know the next.
-AT_LEAST = 2
 # A test that took so long makes a worker wait for its next order, rather than have it wait for the worker.
 LONG_S = 0.1
 
 
-class LoadScheduling:
+class LoadScheduling(_OneCollection):
+    _log_name = "loadsched"
+
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
-        self.config = config
-        self.log = make_log(log, "loadsched")
-        self.numnodes = len(parse_tx_spec_config(config))
-        self.node2collection: dict[WorkerController, list[str]] = {}
-        # Indices handed to a worker and not known to have ended.
-        self.node2pending: dict[WorkerController, list[int]] = {}
-        # Indices that no worker has.
-        self.pending: list[int] = []
-        self.collection: list[str] | None = None
+        super().__init__(config, log)
         self.maxschedchunk: int | None = config.getoption("maxschedchunk", None)
-
-    @property
-    def nodes(self) -> list[WorkerController]:
-        return list(self.node2pending)
-
-    @property
-    def collection_is_completed(self) -> bool:
-        return len(self.node2collection) >= self.numnodes
-
-    @property
-    def tests_finished(self) -> bool:
-        if not self.collection_is_completed or self.pending:
-            return False
-        return all(len(pending) < AT_LEAST for pending in self.node2pending.values())
-
-    @property
-    def has_pending(self) -> bool:
-        return bool(self.pending) or any(self.node2pending.values())
-
-    def add_node(self, node: WorkerController) -> None:
-        assert node not in self.node2pending
-        self.node2pending[node] = []
-
-    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
-        assert node in self.node2pending
-        if self.collection is not None and list(collection) != self.collection:
-            # Of a replacement: it is never given a test.
-            first = next(iter(self.node2collection))
-            same_collections({first: self.collection, node: collection}, None, self.log)
-            return
-        self.node2collection[node] = list(collection)
 
     def schedule(self) -> None:
         assert self.collection_is_completed
@@ -66,12 +27,7 @@ class LoadScheduling:
             for node in self.nodes:
                 self.check_schedule(node)
             return
-        if not self._check_nodes_have_same_collection():
-            self.log("**Different tests collected, aborting run**")
-            return
-        self.collection = next(iter(self.node2collection.values()))
-        self.pending[:] = range(len(self.collection))
-        if not self.collection:
+        if not self._begin() or not self.collection:
             return
         if self.maxschedchunk is None:
             self.maxschedchunk = len(self.collection)
@@ -135,13 +91,3 @@ class LoadScheduling:
         for other in self.node2pending:
             self.check_schedule(other)
         return crashed
-
-    def _send_tests(self, node: WorkerController, num: int) -> None:
-        tests = self.pending[:num]
-        if tests:
-            del self.pending[:num]
-            self.node2pending[node].extend(tests)
-            node.send_runtest_some(tests)
-
-    def _check_nodes_have_same_collection(self) -> bool:
-        return same_collections(self.node2collection, self.config, self.log)

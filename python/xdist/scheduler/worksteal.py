@@ -7,67 +7,29 @@ from typing import Any
 
 import pytest
 
-from xdist.scheduler.protocol import make_log, same_collections
-from xdist.workermanage import WorkerController, parse_tx_spec_config
-
-# A worker runs one test and must know the next: these two are never taken from it.
-AT_LEAST = 2
+# A worker runs one test and must know the next: AT_LEAST are never taken from it.
+from xdist.scheduler.protocol import AT_LEAST, _OneCollection
+from xdist.workermanage import WorkerController
 
 
-class WorkStealingScheduling:
+class WorkStealingScheduling(_OneCollection):
+    _log_name = "workstealsched"
+
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
-        self.config = config
-        self.log = make_log(log, "workstealsched")
-        self.numnodes = len(parse_tx_spec_config(config))
-        self.node2collection: dict[WorkerController, list[str]] = {}
-        self.node2pending: dict[WorkerController, list[int]] = {}
-        self.pending: list[int] = []
-        self.collection: list[str] | None = None
+        super().__init__(config, log)
         # The worker whose answer to a send_steal is awaited: one at a time.
         self.steal_requested: WorkerController | None = None
 
     @property
-    def nodes(self) -> list[WorkerController]:
-        return list(self.node2pending)
-
-    @property
-    def collection_is_completed(self) -> bool:
-        return len(self.node2collection) >= self.numnodes
-
-    @property
     def tests_finished(self) -> bool:
-        if not self.collection_is_completed or self.pending or self.steal_requested is not None:
-            return False
-        return all(len(pending) < AT_LEAST for pending in self.node2pending.values())
-
-    @property
-    def has_pending(self) -> bool:
-        return bool(self.pending) or any(self.node2pending.values())
-
-    def add_node(self, node: WorkerController) -> None:
-        assert node not in self.node2pending
-        self.node2pending[node] = []
-
-    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
-        assert node in self.node2pending
-        if self.collection is not None and list(collection) != self.collection:
-            # Of a replacement: it is never given a test.
-            first = next(iter(self.node2collection))
-            same_collections({first: self.collection, node: collection}, None, self.log)
-            return
-        self.node2collection[node] = list(collection)
+        return self.steal_requested is None and super().tests_finished
 
     def schedule(self) -> None:
         assert self.collection_is_completed
         if self.collection is not None:
             self.check_schedule()
             return
-        if not self._check_nodes_have_same_collection():
-            self.log("**Different tests collected, aborting run**")
-            return
-        self.collection = next(iter(self.node2collection.values()))
-        self.pending[:] = range(len(self.collection))
-        if self.collection:
+        if self._begin() and self.collection:
             self.check_schedule()
 
     def mark_test_complete(
@@ -132,13 +94,3 @@ class WorkStealingScheduling:
             return
         for node in idle:  # nobody has anything to spare: run what is there, and end
             node.shutdown()
-
-    def _send_tests(self, node: WorkerController, num: int) -> None:
-        tests = self.pending[:num]
-        if tests:
-            del self.pending[:num]
-            self.node2pending[node].extend(tests)
-            node.send_runtest_some(tests)
-
-    def _check_nodes_have_same_collection(self) -> bool:
-        return same_collections(self.node2collection, self.config, self.log)
