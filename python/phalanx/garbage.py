@@ -9,6 +9,7 @@ import contextlib
 import gc
 import io
 import sys
+from types import FrameType
 from typing import Any
 
 _RARE = (1_000, 1_000, 1_000)  # the young ones, while they are in the cache
@@ -33,7 +34,8 @@ class RareCollections:
 
 def set_aside() -> None:
     """What lives now is walked no more, nor by the interpreter's exit, which collects several times. Only
-    where pytest's own program will end the process, as no cycle of such objects is freed before."""
+    where pytest's own program will end the process, as no cycle of such objects is freed before. It is worth
+    it for the smallest run: pytest's end and the exit walk all of pytest."""
     global _is_set_aside
     if _is_pytests_process():
         _is_set_aside = True
@@ -41,12 +43,15 @@ def set_aside() -> None:
 
 
 def _is_pytests_process() -> bool:
-    frame = sys._getframe()
-    while frame.f_back is not None:
+    """Whether pytest's own program will end this process, and no other run goes on in it: one inside of a
+    test has objects of its host around it, which are none of ours."""
+    names = []
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        names.append(frame.f_code.co_name)
         frame = frame.f_back
-        if frame.f_code.co_name in ("console_main", "_console_main"):
-            return True
-    return False
+    is_program = "console_main" in names or "_console_main" in names
+    return is_program and names.count("wrap_session") == 1
 
 
 _WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)

@@ -31,10 +31,6 @@ from phalanx.zygote_events import ZygoteEvents
 
 LEFTOVER_GRACE_S = 0.5
 
-# From here on the collector's walks over their reports can be felt. Fewer tests leave it alone: they may be
-# a run inside of somebody else's process, whose objects are none of ours.
-MANY_TESTS = 2_000
-
 _DEFAULT_THRESHOLDS = gc.get_threshold()
 
 
@@ -139,8 +135,7 @@ class DSession:
             finally:
                 self._progress.end()
                 self._workers.end_retries()
-                if len(self.run.ids) >= MANY_TESTS:
-                    set_aside()  # their reports
+                set_aside()  # the tests' reports, and what pytest itself is made of
                 rare_collections.end()
         if self.run.interrupted or interrupts.count:  # it may have come after the loop's last look
             raise interrupts.exception()

@@ -223,9 +223,9 @@ def test_open_writers_are_flushed_once(checked: Checked) -> None:
 
 
 @pytest.mark.parametrize("finalizer", [False, True])
-def test_writers_of_a_large_run_are_flushed(project: Project, finalizer: bool) -> None:
-    """The controller of many tests takes what it holds out of the collector's sight: a file that nobody
-    closes, held by a cycle, is written all the same, and a finalizer that does more than that runs."""
+def test_writers_of_the_controller_are_flushed(project: Project, finalizer: bool) -> None:
+    """The controller takes what it holds out of the collector's sight: a file that nobody closes,
+    held by a cycle, is written all the same, and a finalizer that does more than that runs."""
     project.write(
         {
             "conftest.py": """
@@ -251,17 +251,47 @@ def test_writers_of_a_large_run_are_flushed(project: Project, finalizer: bool) -
             "test_many.py": """
                 import pytest
 
-                @pytest.mark.parametrize("number", range(2_000))
+                @pytest.mark.parametrize("number", range(20))
                 def test_one(number):
                     pass
             """,
         }
     )
     run = project.run("-n2", env={"FINALIZER": "1"} if finalizer else {})
-    assert run.counts == {"passed": 2_000}, str(run)
+    assert run.counts == {"passed": 20}, str(run)
     assert project.path.joinpath("kept-open.txt").read_text() == "written"
     if finalizer:
         assert project.path.joinpath("kept-open.end").read_text() == "ended"
+
+
+def test_only_a_run_of_its_own_program_sets_aside(project: Project) -> None:
+    """A run inside of a test leaves the objects of its host to the collector."""
+    project.write(
+        {
+            "conftest.py": """
+                import gc
+
+                def pytest_unconfigure(config):
+                    if not hasattr(config, "workerinput"):
+                        with open("frozen", "a") as file:
+                            print(gc.get_freeze_count() > 0, file=file)
+            """,
+            "test_outer.py": """
+                import gc
+                import pytest
+
+                def test_inner(tmp_path):
+                    inner = tmp_path / "test_inner.py"
+                    inner.write_text("def test_it(): pass")
+                    before = gc.get_freeze_count()
+                    assert pytest.main(["-n2", "-p", "no:cacheprovider", str(inner)]) == 0
+                    assert gc.get_freeze_count() <= before  # some of them may be gone
+            """,
+        }
+    )
+    assert project.run().counts == {"passed": 1}
+    assert project.run("-n2").counts == {"passed": 1}
+    assert project.log("frozen") == ["False", "True"]
 
 
 def test_temporary_directory_of_the_conftest(checked: Checked) -> None:
