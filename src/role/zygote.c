@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "os/pidfd.h"
 #include "os/shm.h"
@@ -62,6 +63,11 @@ static int reap_ended(struct phx_zygote *zygote)
         }
         struct phx_msg_exit msg = {.number = (int32_t)child->number, .pid = (uint32_t)child->pid};
         int reaped = phx_pidfd_reap(child->pidfd, &msg.status);
+        if (reaped == -EAGAIN) { /* a tracer (strace -f) gets its status first */
+            phx_clock_sleep(PHX_MS);
+            i++;
+            continue;
+        }
         phx_fd_close(&child->pidfd);
         *child = zygote->children[--zygote->nchildren];
         if (reaped < 0)
