@@ -26,22 +26,25 @@ static int test_array(PyObject *sequence, uint32_t **out_tests, size_t *out_coun
         return -1;
     Py_ssize_t count = PySequence_Fast_GET_SIZE(fast);
     uint32_t *tests = PyMem_Calloc((size_t)count + 1, sizeof *tests);
-    if (!tests)
+    if (!tests) {
+        Py_DECREF(fast);
         PyErr_NoMemory();
-    for (Py_ssize_t i = 0; tests && i < count; i++) {
+        return -1;
+    }
+    int status = 0;
+    for (Py_ssize_t i = 0; status == 0 && i < count; i++) {
         /* An index below 0 or beyond 32 bits becomes one that no test has, which the engine says.
          */
         long long index = PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast, i));
-        if (index == -1 && PyErr_Occurred()) {
-            PyMem_Free(tests);
-            tests = NULL;
-            break;
-        }
+        if (index == -1 && PyErr_Occurred())
+            status = -1;
         tests[i] = index >= 0 && index < UINT32_MAX ? (uint32_t)index : UINT32_MAX;
     }
     Py_DECREF(fast);
-    if (!tests)
+    if (status < 0) {
+        PyMem_Free(tests);
         return -1;
+    }
     *out_tests = tests;
     *out_count = (size_t)count;
     return 0;
