@@ -1,5 +1,5 @@
-/* `phalanx`: what is to be done with runs when no run is going on. Tests are run by `pytest -n`, which
- * `verify` calls. */
+/* `phalanx`: what is to be done with runs when no run is going on. Tests are run by `pytest -n`,
+ * which `verify` calls. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

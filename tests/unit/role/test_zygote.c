@@ -128,8 +128,7 @@ _Noreturn static void be_worker(uint32_t number)
     if (phx_zygote_become_worker(&zygote, &worker, &birth, NULL) < 0)
         _exit(100);
     int wrong = (getpgrp() != getpid()) | (worker.number != number) << 1 |
-                is_socket(zygote_channel) << 2 |
-                is_socket(controllers_end) << 3 |
+                is_socket(zygote_channel) << 2 | is_socket(controllers_end) << 3 |
                 (zygote.nchildren != 0 || zygote.channel != -1) << 4 |
                 (birth.channel[0] != -1 || birth.channel[1] != -1) << 5 |
                 (write(birth.out, "out", 3) != 3) << 6;
