@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,33 @@ def write(
         lines.append(
             f"| {plugin} | {version} | {exercises} | {words} | {count_tests(result) or '-'} |"
         )
+    lines += ["\n## Where workers part\n"]
+    lines += describe_parting(results)
     notes = [note for result in results for note in describe(result, shown)]
     lines.append("\n## What differs, and why\n")
     lines += notes or ["Nothing."]
     PAGE.write_text("\n".join(lines) + "\n")
     print(f"wrote {PAGE.relative_to(PAGE.parent.parent)}")
+
+
+def describe_parting(results: list[Any]) -> list[str]:
+    """What the runs themselves said, without the directory that the plugins are installed in."""
+    elsewhere = []
+    for result in results:
+        lines = {
+            re.sub(r"\S*/site-packages/", "", line)
+            for mode, told in result.parted.items()
+            if mode != "spawn"
+            for line in told
+        }
+        other = sorted(lines - {"forked after collection"})
+        if other:
+            elsewhere.append(f"* `{result.name}` ({result.case.plugin}): {'; '.join(other)}.")
+    return (
+        ["After collection, in all suites but these:\n", *elsewhere]
+        if elsewhere
+        else ["After collection, in all suites."]
+    )
 
 
 def count_tests(result: Any) -> int:
@@ -70,7 +93,9 @@ def describe(result: Any, shown: list[str]) -> list[str]:
                 by_what.setdefault(what, []).append(mode)
     notes = []
     for what, modes in by_what.items():
-        cause = result.case.known.get(what)
+        cause = result.case.known.get(what) or result.case.known.get(
+            re.sub(r"^run \d+: ", "", what)
+        )
         if cause is None and modes == ["pytest-xdist"]:
             text = result.differences["pytest-xdist"][what]
             cause = f"phalanx is as without workers, pytest-xdist is not: {shorten(text)}"

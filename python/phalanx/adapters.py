@@ -12,6 +12,7 @@ import inspect
 import os
 import sys
 import tempfile
+import threading
 from typing import Any
 
 import pytest
@@ -78,6 +79,20 @@ def _name_allure_thread(config: pytest.Config) -> None:
         listener._thread = utils.thread_tag()  # type: ignore[union-attr]
 
 
+# ---- pytest-reportportal: what it started in this process, by process and thread ----
+
+
+def _restart_reportportal(config: pytest.Config) -> None:
+    """Its client usually asks the server at once, and the fork comes before that; one that does not would
+    take itself for not started in a worker, and report nothing without a word."""
+    service = getattr(config, "py_test_service", None)
+    started = getattr(service, "_start_tracker", None)
+    inherited = f"{os.getppid()}-{threading.current_thread().ident}"
+    if isinstance(started, set) and inherited in started:
+        started.discard(inherited)
+        service.start()  # type: ignore[union-attr]
+
+
 # ---- inline-snapshot: a temporary directory, which every worker would remove at its end ----
 
 
@@ -139,5 +154,6 @@ def repair(config: pytest.Config) -> None:
     _name_coverage(config)
     _name_benchmark(config)
     _name_allure_thread(config)
+    _restart_reportportal(config)
     _give_inline_snapshot_directory()
     _adopt_file_locks()

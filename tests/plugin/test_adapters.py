@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import tempfile
+import threading
 import types
 
 import pytest
@@ -102,6 +103,21 @@ def test_benchmark_is_named_after_the_worker():
         )
         adapters.repair(config)
         assert session.xdist_worker == name and len(notes) == noted
+
+
+def test_reportportal_is_started_again_in_a_worker():
+    class Service:
+        def __init__(self, process):
+            self._start_tracker = {f"{process}-{threading.current_thread().ident}"}
+
+        def start(self):
+            self._start_tracker.add("again")
+
+    for process, expected in ((os.getppid(), {"again"}), (os.getpid(), None)):
+        service = Service(process)
+        before = set(service._start_tracker)
+        adapters.repair(Config(py_test_service=service, workerinput={"workerid": "gw0"}))
+        assert service._start_tracker == (expected or before)
 
 
 def test_inline_snapshot_gets_a_directory_of_the_worker(monkeypatch):

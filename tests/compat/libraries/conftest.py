@@ -12,7 +12,7 @@ import urllib3
 from faker import Faker
 
 matplotlib.use("Agg")
-import matplotlib.pyplot  # noqa: E402
+import matplotlib.pyplot
 
 session = requests.Session()
 pool = urllib3.PoolManager()
