@@ -266,8 +266,10 @@ def verdict(scenario: Scenario, run: Run, log: list[str]) -> list[str]:
         return wrong
     # A test's crash has a traceback in its report; and Ctrl-C while pytest itself starts has one anywhere.
     said = {"INTERNALERROR": run.out + run.err, "unaccounted": run.out + run.err}
-    # So does one while pytest takes itself down, after its last line.
-    is_over = bool(re.search(r" in \d+\.\d+s", run.out))
+    # So does one while pytest takes itself down, after its last line, or in another plugin's last hook.
+    is_over = bool(re.search(r" in \d+\.\d+s", run.out)) or (
+        "in pytest_sessionfinish" in run.err and "/phalanx/" not in run.err
+    )
     if ("created: " in run.out and not is_over) or not asked:
         said["Traceback (most recent call last)"] = run.err
     wrong += [f"it says {word}" for word, text in said.items() if word in text]
