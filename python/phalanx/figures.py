@@ -13,30 +13,6 @@ from phalanx import _engine, late_options
 figures_key = pytest.StashKey[dict[str, Any]]()
 
 
-class Outcomes:
-    """What each test came to, one byte for each in the order of the collection (src/report/record.h)."""
-
-    def __init__(self) -> None:
-        self._codes = bytearray()
-
-    def codes(self) -> bytes:
-        return bytes(self._codes)
-
-    @pytest.hookimpl
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        if report.when != "call" and report.outcome == "passed":
-            return  # two of three reports
-        index = getattr(report, "item_index", -1)
-        if index < 0:
-            return
-        if index >= len(self._codes):
-            self._codes.extend(b"?" * (index + 1 - len(self._codes)))
-        code = code_of(report)
-        # A teardown adds to what the call came to only when it fails.
-        if code and (code != "e" or report.when == "setup" or self._codes[index] not in b"f!"):
-            self._codes[index] = ord(code)
-
-
 def code_of(report: Any) -> str:
     """One letter for what a report says of its test; "" when it says nothing."""
     outcome = report.outcome
@@ -59,23 +35,16 @@ class Figures:
         self._timeline: str | None = late_options.value(config, "--timeline")
         self._trace: str | None = late_options.value(config, "--chrome-trace")
         self._json: str | None = late_options.value(config, "--report-json")
-        self._outcomes: Outcomes | None = None
-        if self._timeline or self._trace or self._json:
-            self._outcomes = Outcomes()
-            config.pluginmanager.register(self._outcomes, "phalanx-outcomes")
         self._lines: list[str] = []
 
-    def gather(self, engine: _engine.Controller) -> None:
-        """While the engine is still there, and no worker any more."""
+    def gather(self, engine: _engine.Controller, codes: bytes) -> None:
+        """While the engine is still there, and no worker any more; `codes`: what each test came to."""
         line, advice, table = engine.summary()
         if self._config.option.verbose > 0:
             self._lines += table.splitlines()
         self._lines.append(line)
         if advice:
             self._lines.append(advice)
-        if self._outcomes is None:
-            return
-        codes = self._outcomes.codes()
         if self._json:
             self._config.stash[figures_key] = engine.figures(codes)
         if self._timeline:

@@ -17,6 +17,9 @@ from phalanx.flakiness import percent
 from phalanx.run import Run
 
 NONE = ord(" ")
+# From these letters to those of src/report/record.h.
+_RECORD_CODES = bytes.maketrans(b" .FEsxXRC", b"?pfesxX~!")
+
 PASSED, FAILED, ERROR, SKIPPED, XFAILED, XPASSED, RERUN, CRASHED = map(ord, ".FEsxXRC")
 
 
@@ -35,6 +38,10 @@ class History:
         path = self._path()
         if path is not None:
             _, self._warning = self._run.engine.read_history(path)
+
+    def codes(self) -> bytes:
+        """What each test came to, in the order of the collection, as the engine's reports take it."""
+        return bytes(self._outcomes).translate(_RECORD_CODES)
 
     def write(self, engine: _engine.Controller) -> None:
         """After the last worker's end."""

@@ -33,6 +33,7 @@ class _Screen:
 
     def __init__(self, file: Any) -> None:
         self._file = file
+        self.flush = file.flush  # called for every test
         self.is_dirty = False
 
     def draw(self, text: str) -> None:

@@ -166,7 +166,7 @@ class DSession:
         if engine is None:
             return
         if self.run.is_planned:
-            self._figures.gather(engine)
+            self._figures.gather(engine, self._history.codes())
         if not self.run.terminated:
             try:
                 self._history.write(engine)
