@@ -78,6 +78,7 @@ def environment(tmp_path: Path) -> Path:
         text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
         (info / "METADATA").write_text(text + (f"Requires-Dist: {requires}\n" if requires else ""))
         (info / "INSTALLER").write_text("pip\n")
+        (info / "RECORD").touch()  # it lists itself, or what uninstalls the rest leaves it behind
         (info / "RECORD").write_text("".join(f"{p.relative_to(site)},,\n" for p in info.iterdir()))
     return tmp_path / "venv" / "bin" / "python"
 
