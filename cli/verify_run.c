@@ -113,7 +113,7 @@ void phx_verify_python(char *out, size_t size)
         slash = strrchr(out, '/');
     }
     if (slash && (size_t)(slash - out) + sizeof "/python" <= size) {
-        strcpy(slash, "/python");
+        memcpy(slash, "/python", sizeof "/python");
         if (access(out, X_OK) == 0)
             return;
     }

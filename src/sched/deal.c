@@ -81,7 +81,7 @@ static void sift_down(struct loaded *heap, uint32_t count, size_t at)
 int phx_deal_to_least_loaded(struct phx_deal *deal, uint32_t count, const uint64_t *cost,
                              uint64_t *load, uint32_t nspans)
 {
-    struct loaded *heap = malloc(nspans * sizeof *heap);
+    struct loaded *heap = calloc(nspans, sizeof *heap);
     if (!heap)
         return -ENOMEM;
     for (uint32_t span = 0; span < nspans; span++)

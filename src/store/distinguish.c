@@ -18,9 +18,15 @@ static int is_bad(const struct phx_trial *trial)
     return phx_outcome_kind(trial->outcome) == PHX_OUTCOME_BAD;
 }
 
+static double log_factorial(size_t n)
+{
+    int sign; /* lgamma() leaves it in a global variable */
+    return lgamma_r((double)n + 1, &sign);
+}
+
 static double log_choose(size_t n, size_t k)
 {
-    return lgamma((double)n + 1) - lgamma((double)k + 1) - lgamma((double)(n - k) + 1);
+    return log_factorial(n) - log_factorial(k) - log_factorial(n - k);
 }
 
 double phx_distinguish_chance(size_t total, size_t bad, size_t drawn, size_t hit)

@@ -103,12 +103,14 @@ static int gather_entries(struct gathering *g)
 /* What became of a position, as far as it is known; 0: nothing that counts. */
 static char outcome_at(const struct gathering *g, uint32_t test, enum phx_runq_state state)
 {
-    char outcome = test < g->ntests ? g->outcomes[test] : '\0';
+    char outcome = '\0';
+    if (test < g->ntests)
+        outcome = g->outcomes[test];
     /* In the ledger a test that was interrupted looks like one that crashed; of the latter there is
      * a report. */
     int counts =
         state == PHX_RUNQ_ENDED || (state == PHX_RUNQ_CRASHED && outcome == PHX_OUTCOME_CRASHED);
-    return counts && phx_outcome_valid(outcome) ? outcome : '\0';
+    return (char)(counts && phx_outcome_valid(outcome) ? outcome : '\0');
 }
 
 /* Positions in ascending order: the last one of a test is its last try. */
@@ -215,8 +217,8 @@ static char together(char one, char other)
     enum phx_outcome_kind a = one ? phx_outcome_kind(one) : PHX_OUTCOME_NONE;
     enum phx_outcome_kind b = other ? phx_outcome_kind(other) : PHX_OUTCOME_NONE;
     if (a == PHX_OUTCOME_NONE || b == PHX_OUTCOME_NONE)
-        return a != PHX_OUTCOME_NONE || !other ? one : other;
-    return a == b ? one : PHX_OUTCOME_RERUN;
+        return (char)(a != PHX_OUTCOME_NONE || !other ? one : other);
+    return (char)(a == b ? one : PHX_OUTCOME_RERUN);
 }
 
 static void measure(struct phx_history_result *result, const struct gathering *g,

@@ -63,7 +63,7 @@ static int add_row(struct loading *in, sqlite3_stmt *row)
                                 .took_us = column_u32(row, 3),
                                 .after = after ? in->trials.texts : NULL,
                                 .after_size = after_size};
-    if (after)
+    if (after && in->trials.texts) /* which has room by now */
         memcpy(in->trials.texts + in->used, after, after_size);
     in->used += after_size;
     return 0;
