@@ -178,8 +178,8 @@ def add_options(parser: pytest.Parser) -> None:
         type=parse_count,
         default=9,
         metavar="SECONDS",
-        help="How long threads that tests left may go on when their worker has nothing more to run; then they "
-        "are named and end with it (default: 9). It does not change the run's result",
+        help="How long threads that tests left may go on when their worker has nothing more to run; then "
+        "they are named and end with it (default: 9). It does not change the run's result",
     )
 
     group.addoption(
