@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds dist/phalanx-*.whl for the Python of the tools' environment, with the libraries inside: libuv,
-# SQLite, and for the command jansson. (msgpack-c is headers to us; every Linux has expat, by manylinux.)
+# SQLite, and for the command jansson. (msgpack-c is headers to us; every Linux has expat, by manylinux. To bring
+# Debian 12's, statically or not, would raise the C library that the wheel needs from 2.34 to 2.36.)
 #
 # auditwheel copies the libraries that no system is sure to have into the wheel, points the extension
 # to them, and names the oldest C library that the wheel runs with. The guard, a program and no
