@@ -1,6 +1,6 @@
 """The plugin matrix: suites that use popular plugins, without workers, with pytest-xdist and with phalanx.
 
-    python scripts/compat.py                  all cases, about ten minutes
+    python scripts/compat.py                  all cases, five minutes or more
     python scripts/compat.py cov django       only these: folders below tests/compat
     python scripts/compat.py --docs           and write docs/compatibility.md
     python scripts/compat.py --keep cov       leaves the runs in build-compat/runs

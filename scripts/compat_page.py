@@ -91,7 +91,7 @@ def describe(result: Any, shown: list[str]) -> list[str]:
         if mode in shown:
             for what in found:
                 by_what.setdefault(what, []).append(mode)
-    notes = []
+    by_cause: dict[str, tuple[list[str], list[str]]] = {}
     for what, modes in by_what.items():
         cause = result.case.known.get(what) or result.case.known.get(
             re.sub(r"^run \d+: ", "", what)
@@ -99,8 +99,13 @@ def describe(result: Any, shown: list[str]) -> list[str]:
         if cause is None and modes == ["pytest-xdist"]:
             text = result.differences["pytest-xdist"][what]
             cause = f"phalanx is as without workers, pytest-xdist is not: {shorten(text)}"
-        notes.append(f"* {plugin}, {what}, in {', '.join(modes)}: {cause or '**not explained**.'}")
-    return notes
+        whats, found = by_cause.setdefault(cause or "**not explained**", ([], []))
+        whats.append(what)
+        found += [mode for mode in modes if mode not in found]
+    return [
+        f"* {plugin}, {', '.join(whats)}, in {', '.join(found)}: {cause}."
+        for cause, (whats, found) in by_cause.items()
+    ]
 
 
 def shorten(text: str) -> str:
