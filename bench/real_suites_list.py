@@ -23,6 +23,7 @@ class Suite:
     paths: tuple[str, ...] = ()  # below the source, on PYTHONPATH before what is installed
     environment: tuple[tuple[str, str], ...] = ()
     varying: str = ""  # a pattern: what no two collections have in common in their node ids
+    of_xdist: str = ""  # why pytest-xdist differs
     known: dict[str, str] = field(default_factory=dict)  # what differs, a pattern: and why
 
     @property
@@ -58,7 +59,9 @@ SUITES = (
           ("tests", "--cov=structlog", "--cov-report=", "--randomly-seed=7"),
           ("pytest-asyncio", "pytest-randomly", "pytest-cov", "simplejson", "time-machine")),
     Suite("marshmallow", "4.4.0", "small parametrized functions; test ids hold the second of collection",
-          ("tests",), ("simplejson",), varying=r"\d\d:\d\d:\d\d"),
+          ("tests",), ("simplejson",), varying=r"\d\d:\d\d:\d\d",
+          of_xdist="Workers that collect in different seconds collect different tests, and pytest-xdist "
+                   "gives up; phalanx collects once."),
     Suite("jinja2", "3.1.6", "a template engine: small methods of classes; async", ("tests",), ("trio",)),
     Suite("click", "8.5.1", "command lines: functions with an isolated runner",
           ("tests", "--ignore=tests/test_stream_lifecycle.py")),

@@ -30,10 +30,10 @@ Compared are every node id with what pytest counts for it, and the exit code, in
 TIMES = """\
 ## What it costs
 
-Seconds of wall time, then of CPU time of all processes. Other programs ran on the machine as well: CPU time
-tells more than wall time here, and the figures to go by are those of [performance.md](performance.md). The
-suite runs once for each column. phalanx plans a run with what its earlier ones took, which in the first of
-its columns nobody knows.
+Seconds of wall time, then of CPU time of all processes. Other programs ran on the machine as well, now more,
+now less: do not compare wall times of a row with each other. CPU time can be compared; for both see
+[performance.md](performance.md). The suite runs once for each column. phalanx plans a run with what its
+earlier ones took, which in the first of its columns nobody knows.
 """
 
 
@@ -120,16 +120,24 @@ def _notes(suite: Suite, result: dict[str, Any]) -> list[str]:
         )
     for what, (modes, text) in _by_test(result).items():
         cause = next((why for pattern, why in suite.known.items() if re.search(pattern, what)), "")
+        if all(mode.startswith("pytest-xdist") for mode in modes):
+            cause = suite.of_xdist
         notes.append(f"* {suite.name}, {', '.join(modes)}: `{what}`: {text}. {cause}".rstrip())
     return notes
 
 
 def _by_test(result: dict[str, Any], most: int = 5) -> dict[str, tuple[list[str], str]]:
-    """The first few tests that differ: in which modes, and how."""
+    """The tests that differ: in which modes, and how. Of many the first, and what the run said at its end."""
     found: dict[str, tuple[list[str], str]] = {}
     for mode, seen in result["runs"].items():
-        for what, (before, after) in list(seen["differences"].items())[:most]:
-            found.setdefault(what, ([], f"{before} became {after}"))[0].append(mode)
+        differences = list(seen["differences"].items())
+        several = len(differences) > most
+        for what, (before, after) in differences[: 1 if several else most]:
+            text = f"{before} became {after}"
+            if several:
+                last = seen["last"].strip("= ").partition(" in ")[0]
+                text += f', and {len(differences) - 1:,} more; the run ended with "{last}"'
+            found.setdefault(what, ([], text))[0].append(mode)
     return found
 
 
