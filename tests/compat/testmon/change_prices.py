@@ -1,9 +1,13 @@
 """Changes a module of the project before the tests are collected."""
 
+import os
 import pathlib
 
 PATH = pathlib.Path(__file__).parent / "prices.py"
 
 
 def pytest_load_initial_conftests():
-    PATH.write_text("def gross(net):\n    return net + net * 19 // 100\n")
+    """Whole or not at all: every process of the run does it, while others read."""
+    own = PATH.with_name(f"prices.{os.getpid()}")
+    own.write_text("def gross(net):\n    return net + net * 19 // 100\n")
+    own.replace(PATH)
