@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from phalanx import _engine, garbage, junit, mail, nodes, retries, shared
+from phalanx import _engine, garbage, junit, limits, mail, nodes, retries, shared
 from phalanx.forkpoint import ForkPoint
 from phalanx.needs import Needs
 from phalanx.serialize import cut_output, outcome_settler, report_writer, warning_to_data
@@ -146,13 +146,18 @@ class WorkerInteractor:
     def _tell_collection(self) -> None:
         items = self.session.items
         by_group = self.config.option.loadgroup
-        needs = Needs()
+        needs, limit_of = Needs(), limits.found(self.config)
         for start in range(0, len(items), ITEMS_PER_MESSAGE):
             batch = items[start : start + ITEMS_PER_MESSAGE]
             self.send(
                 _engine.MSG_ITEMS,
                 [
-                    [item.nodeid, _group(item) if by_group else None, needs.of(item)]
+                    [
+                        item.nodeid,
+                        _group(item) if by_group else None,
+                        needs.of(item),
+                        limit_of.get(item),
+                    ]
                     for item in batch
                 ],
             )
@@ -200,6 +205,14 @@ class WorkerInteractor:
             return None
         try:
             return self.worker.claim()
+        except _engine.StrayProcess:
+            self.end_stray()
+
+    def slot(self) -> int:
+        """The permit that the running test's group has given it."""
+        assert self.worker is not None
+        try:
+            return self.worker.permit()
         except _engine.StrayProcess:
             self.end_stray()
 

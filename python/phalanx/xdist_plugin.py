@@ -8,7 +8,8 @@ from typing import Union
 
 import pytest
 
-from phalanx import loop, options, stand_in
+from phalanx import limits, loop, options, stand_in
+from phalanx.limits import phalanx_slot as phalanx_slot
 
 RequestOrSession = Union[pytest.FixtureRequest, pytest.Session]
 
@@ -44,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "xdist_group(name): tests with the same name run on the same worker with --dist=loadgroup.",
     )
+    for line in limits.MARKERS:
+        config.addinivalue_line("markers", line)
     if config.option.collectonly or not options.is_distributed(config):
         return
     from phalanx import ordering
@@ -55,6 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal:
         terminal.showfspath = False
+
+
+@pytest.hookimpl
+def pytest_collection_finish(session: pytest.Session) -> None:
+    limits.read(session)
 
 
 def is_xdist_worker(request_or_session: RequestOrSession) -> bool:

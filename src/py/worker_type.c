@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define EXCLUSIVE_PAUSE (2 * (phx_ns)1000 * 1000) /* between two looks whether they are over */
+
 struct worker {
     PyObject_HEAD struct phx_worker
         *worker; /* never freed: the engine's fork handler points at it */
@@ -77,7 +79,12 @@ static PyObject *claim(PyObject *self, PyObject *unused)
 {
     (void)unused;
     uint32_t test;
-    int status = phx_worker_claim(engine(self), &test);
+    int status;
+    /* Only a worker that has not begun ever waits: no test of this process runs meanwhile. */
+    while ((status = phx_worker_claim(engine(self), &test)) == PHX_RUNQ_WAIT) {
+        Py_BEGIN_ALLOW_THREADS phx_clock_sleep(EXCLUSIVE_PAUSE);
+        Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return NULL;
+    }
     if (status == 1)
         return PyLong_FromUnsignedLong(test);
     return none_or_raise(self, status);
@@ -111,6 +118,15 @@ static PyObject *closed(PyObject *self, PyObject *unused)
     (void)unused;
     int status = phx_worker_closed(engine(self));
     return status < 0 ? none_or_raise(self, status) : PyBool_FromLong(status);
+}
+
+static PyObject *permit(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    int64_t found = phx_worker_permit(engine(self));
+    if (found == PHX_RUNQ_NONE) /* a scope that runs alone, as its tests are of two groups */
+        return PyLong_FromLong(0);
+    return found < 0 ? none_or_raise(self, (int)found) : PyLong_FromLongLong(found);
 }
 
 static PyObject *start(PyObject *self, PyObject *unused)
@@ -181,6 +197,7 @@ static PyMethodDef methods[] = {
     {"take", take, METH_NOARGS,
      "By mail: waits for the next test's index; None when no more will come."},
     {"closed", closed, METH_NOARGS, "Whether nobody claims any more."},
+    {"permit", permit, METH_NOARGS, "Which of its group's permits the running test has."},
     {"start", start, METH_NOARGS, "The claimed test starts."},
     {"phase", phase, METH_O, "It enters phase 1 (setup), 2 (call) or 3 (teardown)."},
     {"end", end, METH_NOARGS, "It has ended; its reports were sent."},

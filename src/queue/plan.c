@@ -10,6 +10,7 @@ void phx_plan_fini(struct phx_plan *plan)
     free(plan->cost_us);
     free(plan->seam_us);
     free(plan->spans);
+    free(plan->groups);
     *plan = (struct phx_plan){0};
 }
 

@@ -14,6 +14,13 @@ struct phx_plan_span {
         hi; /* positions [lo, hi); a span begins and ends at unit boundaries; may be empty */
 };
 
+/* Tests that may not run beside others. Group 0, if there are groups, is of exclusive tests, which
+ * run alone: its permits are 0. Of another one no more run at a time than it has permits. */
+struct phx_plan_group {
+    uint32_t lo, hi; /* positions; the groups lie one behind the other, from 0, before all spans */
+    uint32_t permits;
+};
+
 struct phx_plan {
     uint32_t ntests;   /* 0 to PHX_PLAN_TESTS_MAX */
     uint32_t nspans;   /* one per first worker */
@@ -22,13 +29,18 @@ struct phx_plan {
     uint32_t *cost_us; /* owned, [ntests]: position -> estimated microseconds, >= 1 */
     uint32_t *seam_us; /* owned, [ntests] or NULL: what a cut before this position would cost in
                           set-ups made twice */
-    struct phx_plan_span *spans; /* owned, [nspans]: together they hold every position once;
+    struct phx_plan_span *spans; /* owned, [nspans]: with the groups, they hold every position once;
                                     all empty with by_mail */
+    struct phx_plan_group *groups; /* owned, [ngroups] or NULL */
+    uint32_t ngroups;              /* at most PHX_PLAN_GROUPS_MAX; 0 with by_mail */
     int by_mail;         /* no position is in a span: mailboxes say who runs what (mailbox.h) */
     int keep_first_unit; /* each worker's first unit may not be stolen before its first claim */
 };
 
-enum { PHX_PLAN_TESTS_MAX = 16 * 1024 * 1024 };
+enum {
+    PHX_PLAN_TESTS_MAX = 16 * 1024 * 1024,
+    PHX_PLAN_GROUPS_MAX = 1024,
+};
 
 /* The plan of a run by mail: position and test are the same.
  * out      set on success only; the caller ends it with phx_plan_fini

@@ -77,11 +77,16 @@ int phx_runq_claim(struct phx_runq *q, uint32_t worker, uint32_t *out_pos)
     if (state == RUNQ_LEAVING)
         shared_store(&slot->state, RUNQ_WORKING, memory_order_release);
 
-    int result = claim_own(q, worker, &pos);
-    if (result == 0)
-        result = phx_runq_steal(q, worker, &pos);
-    if (result == 1)
-        result = record_claim(q, worker, pos);
+    int result = q->ngroups > 0 ? phx_runq_claim_group(q, worker, &pos) : 0;
+    if (result == 0) {
+        do { /* late tests of groups are in a word too, but not claimed by it */
+            result = claim_own(q, worker, &pos);
+            if (result == 0)
+                result = phx_runq_steal(q, worker, &pos);
+        } while (result == 1 && runq_group_of(q, pos) > 0);
+        if (result == 1)
+            result = record_claim(q, worker, pos);
+    }
     if (result != 1)
         return result;
     /* After the claim, so that no thief takes a first unit that is to be kept. */
@@ -128,6 +133,9 @@ void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now)
      * before `running`: a test that has ended is never taken for one that crashed. */
     shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_ENDED), memory_order_release);
     shared_store(&slot->running, RUNQ_NO_POS, memory_order_release);
+    uint32_t group = runq_group_of(q, pos);
+    if (group > 0)
+        phx_runq_leave_group(q, worker, group);
     uint64_t took = (uint64_t)now - note_load(&slot->started);
     note_store(&slot->busy, note_load(&slot->busy) + took);
     if (took > note_load(&slot->longest)) {
@@ -155,6 +163,15 @@ void phx_runq_unclaim(struct phx_runq *q, uint32_t worker, uint32_t pos)
         shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_QUEUED),
                      memory_order_release);
         shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_release);
+        return;
+    }
+    uint32_t group = runq_group_of(q, pos);
+    if (group > 0) {
+        shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_release);
+        shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_QUEUED),
+                     memory_order_release);
+        phx_runq_leave_group(q, worker, group);
+        shared_store(&slot->state, RUNQ_LEAVING, memory_order_release);
         return;
     }
     /* QUEUED before the position is back in a word, where anybody may take it. */
@@ -213,7 +230,12 @@ uint32_t phx_runq_left(const struct phx_runq *q)
         struct runq_range range = runq_range_of(shared_load(runq_word(q, i), memory_order_relaxed));
         if (runq_range_valid(q, range))
             left += range.hi - range.lo;
+        /* Late tests of groups are in words too, and counted below. */
+        for (uint32_t pos = range.lo < q->ntests ? q->ntests : range.lo;
+             q->ngroups > 0 && runq_range_valid(q, range) && pos < range.hi; pos++)
+            left -= runq_group_of(q, pos) > 0;
     }
+    left += phx_runq_groups_left(q);
     return left > q->capacity ? q->capacity : (uint32_t)left;
 }
 
@@ -264,6 +286,12 @@ static int64_t add_position(struct phx_runq *q, uint32_t test, uint32_t cost_us,
         return -ENOSPC;
     q->order[pos] = test;
     q->unit[pos] = pos;
+    if (q->ngroups > 0) {
+        uint32_t planned = 0; /* where the plan has the test: late ones are few */
+        while (planned < q->ntests && q->order[planned] != test)
+            planned++;
+        q->group[pos] = (uint16_t)runq_group_of(q, planned);
+    }
     q->cost[pos + 1] = q->cost[pos] + (cost_us > 0 ? cost_us : 1);
     /* Whom to pass by stands where the ledger names the owner of what is claimed. Relaxed:
      * published like the plain stores. */

@@ -18,6 +18,7 @@
 
 enum {
     PHX_RUNQ_WORKERS_MAX = 4096,
+    PHX_RUNQ_WAIT = 2,  /* of a claim */
     PHX_RUNQ_NONE = -1, /* "no position", "no test" in the int64 fields below */
 };
 
@@ -43,13 +44,15 @@ struct phx_runq { /* opaque: a handle of pointers into the region; copying it is
     void *words;
     void *ledger;
     void *times;
+    uint16_t *group;
+    void *groups, *holders;
     uint32_t *order;
     uint32_t *unit;
     uint32_t *seam;
     uint64_t *cost;
     /* Copied when the handle was made, so that a worker which overwrites the region's header leads
      * nobody out of bounds. */
-    uint32_t nworkers, ntests, capacity, keep_first_unit, by_mail;
+    uint32_t nworkers, ntests, capacity, keep_first_unit, by_mail, ngroups, nholders;
     phx_ns epoch;
 };
 
@@ -83,6 +86,7 @@ void phx_runq_join(struct phx_runq *q, uint32_t worker);
  * Returns   1 claimed; 0 nothing is left for this worker, which should end (also when closed);
  *           -EAGAIN somebody else's steal is under way: call again after a moment (never held for
  *           long by a living thief; a dead one's lock is broken by the controller);
+ *           PHX_RUNQ_WAIT exclusive tests run, and this worker has not begun: call again later;
  *           PHX_E_CORRUPT the region is damaged: this worker should end as if it had crashed.
  * A worker that already holds a claim and has not started it gets the same position again. */
 int phx_runq_claim(struct phx_runq *q, uint32_t worker, uint32_t *out_pos);
@@ -104,6 +108,10 @@ void phx_runq_note_cpu(struct phx_runq *q, uint32_t worker, phx_ns cpu);
 /* Gives a claimed, not started position back (a worker that stops early), so that others may take
  * it, and with it whatever else the worker's span holds. */
 void phx_runq_unclaim(struct phx_runq *q, uint32_t worker, uint32_t pos);
+
+/* Which of its group's permits the worker holds for a position it has claimed, from 0: no other
+ * worker has the same one meanwhile. 0 for an exclusive test; PHX_RUNQ_NONE without a group. */
+int64_t phx_runq_permit(const struct phx_runq *q, uint32_t worker, uint32_t pos);
 
 /* ---- what anyone may call ---- */
 

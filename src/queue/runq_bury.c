@@ -107,7 +107,7 @@ static int settle_claim(struct phx_runq *q, uint32_t worker)
     uint32_t pos = shared_load(&slot->intent, memory_order_relaxed);
     uint32_t claimed = shared_load(&slot->claimed, memory_order_relaxed);
     shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_relaxed);
-    if (claimed != RUNQ_NO_POS && claimed != pos)
+    if (claimed != RUNQ_NO_POS && claimed != pos && runq_group_of(q, claimed) == 0)
         return PHX_E_CORRUPT;
     uint64_t word = shared_load(runq_word(q, worker), memory_order_acquire);
     struct runq_range range = runq_range_of(word);
@@ -117,6 +117,8 @@ static int settle_claim(struct phx_runq *q, uint32_t worker)
         return 0; /* no claim yet, or its last one was undone with its steal */
     if (pos >= q->capacity)
         return PHX_E_CORRUPT;
+    if (runq_group_of(q, pos) > 0)
+        return 0; /* it was about to step over it: the ledger alone tells */
     if (range.lo == pos)
         return 0; /* it died before the swap, or had given the position back */
     if (range.lo != pos + 1)
@@ -177,6 +179,12 @@ int phx_runq_bury(struct phx_runq *q, uint32_t worker, struct phx_runq_view *out
         int running = settle_running(q, worker);
         if (claim != 0 || running != 0)
             shared_store(&slot->damaged, 1, memory_order_relaxed);
+        uint32_t started = phx_runq_bury_groups(q, worker);
+        if (started != RUNQ_NO_POS) /* it died inside start, before `running` was set */
+            mark_crashed(q, worker, started);
+        /* Behind the ledger: who finds itself alone finds every test that may be its own. */
+        uint32_t mine = worker + 1;
+        shared_swap(&q->header->alone, &mine, 0);
         /* Last, and a release: who sees it gone sees the word settled. Until then thieves treat
          * the word as a living worker's, which is only more careful. */
         shared_store(&slot->state, RUNQ_GONE, memory_order_release);

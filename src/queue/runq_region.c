@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct layout { /* offsets in bytes */
-    size_t words, slots, cost, order, unit, seam, ledger, times, size;
+    size_t words, slots, cost, order, unit, seam, group, groups, holders, ledger, times, size;
 };
 
 static size_t part(size_t *end, size_t bytes)
@@ -17,7 +17,8 @@ static size_t part(size_t *end, size_t bytes)
     return at;
 }
 
-static struct layout lay_out(uint32_t nworkers, uint32_t capacity)
+static struct layout lay_out(uint32_t nworkers, uint32_t capacity, uint32_t ngroups,
+                             uint32_t nholders)
 {
     struct layout at;
     size_t end = sizeof(struct phx_runq_header);
@@ -27,6 +28,9 @@ static struct layout lay_out(uint32_t nworkers, uint32_t capacity)
     at.order = part(&end, capacity * sizeof(uint32_t));
     at.unit = part(&end, capacity * sizeof(uint32_t));
     at.seam = part(&end, capacity * sizeof(uint32_t));
+    at.group = part(&end, ngroups > 0 ? capacity * sizeof(uint16_t) : 0);
+    at.groups = part(&end, ngroups * sizeof(struct runq_group));
+    at.holders = part(&end, nholders * sizeof(uint32_t));
     at.ledger = part(&end, capacity * sizeof(uint32_t));
     at.times = part(&end, capacity * sizeof(struct runq_times));
     at.size = end;
@@ -42,7 +46,8 @@ static int counts_valid(uint32_t nworkers, uint32_t ntests, uint32_t nlate)
 static void point(struct phx_runq *q, void *mem, const struct phx_runq_header *header)
 {
     char *base = mem;
-    struct layout at = lay_out(header->nworkers, header->capacity);
+    struct layout at =
+        lay_out(header->nworkers, header->capacity, header->ngroups, header->nholders);
     q->header = mem;
     q->slots = (void *)(base + at.slots);
     q->words = base + at.words;
@@ -51,6 +56,11 @@ static void point(struct phx_runq *q, void *mem, const struct phx_runq_header *h
     q->order = (void *)(base + at.order);
     q->unit = (void *)(base + at.unit);
     q->seam = (void *)(base + at.seam);
+    q->group = (void *)(base + at.group);
+    q->groups = base + at.groups;
+    q->holders = base + at.holders;
+    q->ngroups = header->ngroups;
+    q->nholders = header->nholders;
     q->cost = (void *)(base + at.cost);
     q->nworkers = header->nworkers;
     q->ntests = header->ntests;
@@ -62,12 +72,27 @@ static void point(struct phx_runq *q, void *mem, const struct phx_runq_header *h
 
 size_t phx_runq_bytes(const struct phx_runq *q)
 {
-    return lay_out(q->nworkers, q->capacity).size;
+    return lay_out(q->nworkers, q->capacity, q->ngroups, q->nholders).size;
+}
+
+/* A permit more than there are workers is never taken. */
+static uint32_t permits_of(const struct phx_plan_group *group, uint32_t nworkers)
+{
+    return group->permits < nworkers ? group->permits : nworkers;
+}
+
+static uint32_t count_holders(const struct phx_plan *plan, uint32_t nworkers)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->ngroups; i++)
+        count += permits_of(&plan->groups[i], nworkers);
+    return count;
 }
 
 size_t phx_runq_size(const struct phx_plan *plan, uint32_t nworkers, uint32_t nlate)
 {
-    return lay_out(nworkers, plan->ntests + nlate).size;
+    return lay_out(nworkers, plan->ntests + nlate, plan->ngroups, count_holders(plan, nworkers))
+        .size;
 }
 
 /* Every test once in `order`, every position once in `spans`, spans cut between units. `seen` is
@@ -84,6 +109,17 @@ static int plan_valid(const struct phx_plan *plan, uint32_t nworkers, uint32_t *
         seen[test] |= 1;
     }
     uint64_t held = 0;
+    if (plan->ngroups > PHX_PLAN_GROUPS_MAX)
+        return 0;
+    for (uint32_t i = 0; i < plan->ngroups; i++) {
+        const struct phx_plan_group *group = &plan->groups[i];
+        if (group->lo != held || group->hi < group->lo || group->hi > plan->ntests ||
+            (group->permits == 0) != (i == 0))
+            return 0;
+        held = group->hi;
+    }
+    for (uint32_t pos = 0; pos < held; pos++)
+        seen[pos] |= 2;
     for (uint32_t i = 0; i < plan->nspans; i++) {
         uint32_t lo = plan->spans[i].lo, hi = plan->spans[i].hi;
         if (lo > hi || hi > plan->ntests)
@@ -112,6 +148,15 @@ static void fill(struct phx_runq *q, const struct phx_plan *plan)
         q->unit[pos] = begins ? pos : q->unit[pos - 1];
         q->seam[pos] = plan->seam_us ? plan->seam_us[pos] : 0;
         q->cost[pos + 1] = q->cost[pos] + plan->cost_us[pos];
+    }
+    uint32_t nholders = 0;
+    for (uint32_t i = 0; i < plan->ngroups; i++) {
+        uint32_t permits = permits_of(&plan->groups[i], q->nworkers);
+        ((struct runq_group *)q->groups)[i] =
+            (struct runq_group){plan->groups[i].lo, plan->groups[i].hi, permits, nholders};
+        nholders += permits;
+        for (uint32_t pos = plan->groups[i].lo; pos < plan->groups[i].hi; pos++)
+            q->group[pos] = (uint16_t)(i + 1);
     }
     /* Relaxed throughout: no other process has the region yet. */
     for (uint32_t i = 0; i < plan->nspans; i++)
@@ -142,6 +187,8 @@ int phx_runq_init(struct phx_runq *q, void *mem, size_t size, const struct phx_p
     header->capacity = plan->ntests + nlate;
     header->by_mail = plan->by_mail != 0;
     header->keep_first_unit = plan->keep_first_unit != 0;
+    header->ngroups = plan->ngroups;
+    header->nholders = count_holders(plan, nworkers);
     header->size = phx_runq_size(plan, nworkers, nlate);
     point(&made, mem, header);
     /* The ledger lends its zeroes as scratch memory: nothing here allocates. */
@@ -170,9 +217,12 @@ int phx_runq_attach(struct phx_runq *q, void *mem, size_t size, struct phx_err *
     memcpy(&header, mem, offsetof(struct phx_runq_header, closed));
     if (header.magic != RUNQ_MAGIC || header.version != RUNQ_VERSION)
         return phx_err_set(err, PHX_E_CORRUPT, "the run queue's header is not ours");
-    if (header.capacity < header.ntests ||
+    if (header.capacity < header.ntests || header.ngroups > PHX_PLAN_GROUPS_MAX ||
+        header.nholders > header.ngroups * PHX_RUNQ_WORKERS_MAX ||
         !counts_valid(header.nworkers, header.ntests, header.capacity - header.ntests) ||
-        header.size != lay_out(header.nworkers, header.capacity).size || header.size > size)
+        header.size !=
+            lay_out(header.nworkers, header.capacity, header.ngroups, header.nholders).size ||
+        header.size > size)
         return phx_err_set(err, PHX_E_CORRUPT,
                            "a run queue of %u workers and %u positions does not fit in %zu bytes",
                            header.nworkers, header.capacity, size);

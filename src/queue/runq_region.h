@@ -13,6 +13,9 @@
  *       ├──────────────────────────────────────────────────────────────────────────────┤
  *       │ order   [capacity]       u32: position -> test                               │
  *       │ unit    [capacity]       u32: position -> first position of its unit         │
+ *       │ group   [capacity]       u16: 0, or one more than the number of its group    │
+ *       │ groups  [ngroups]        16 bytes: which positions, how many permits         │
+ *       │ holders [nholders]       u32: 0, or the number + 1 of who has the permit     │
  *       │ seam    [capacity]       u32: microseconds that a cut before it costs        │
  *       │ ledger  [capacity]       u32: worker << 8 | state                            │
  *       ├──────────────────────────────────────────────────────────────────────────────┤
@@ -94,10 +97,15 @@ struct phx_runq_header {
     uint32_t keep_first_unit;
     uint32_t by_mail;
     int64_t epoch; /* phx_ns that `started` of the times counts from */
+    uint32_t ngroups;
+    uint32_t nholders; /* permits of all groups */
     /* 0 or 1. Written once by anyone, read by every claim: hence a line that nobody else writes. */
     _Alignas(RUNQ_LINE) _Atomic uint32_t closed;
     /* Positions in use. Written by the controller (late tests), read by anyone. */
     _Alignas(RUNQ_LINE) _Atomic uint32_t positions;
+    /* 0, or the number + 1 of the worker that runs the exclusive tests. Taken by a swap, given back
+     * by its holder, or by the controller once that is dead. */
+    _Atomic uint32_t alone;
     /* 0, or the thief's number + 1. Taken by a swap, given back by the thief, or by the controller
      * once the thief is dead. */
     _Alignas(RUNQ_LINE) _Atomic uint32_t lock;
@@ -145,6 +153,14 @@ struct phx_runq_slot {
 
 _Static_assert(sizeof(struct phx_runq_slot) == 2UL * RUNQ_LINE, "slot");
 _Static_assert(offsetof(struct phx_runq_slot, since) == RUNQ_LINE, "notes on a line of their own");
+
+/* Written before any worker maps the region. */
+struct runq_group {
+    uint32_t lo, hi, permits;
+    uint32_t holders; /* where its permits are among the holders */
+};
+
+_Static_assert(sizeof(struct runq_group) == 16, "group");
 
 /* The times of a position: notes, written by the worker that runs it and by nobody else, read by
  * the controller also after that worker's death.
@@ -232,6 +248,33 @@ static inline struct runq_times *runq_times(const struct phx_runq *q, uint32_t p
     assert(pos < q->capacity);
     return &((struct runq_times *)q->times)[pos];
 }
+
+/* ---- groups: tests that may not run beside others (runq_groups.c) ---- */
+
+enum { RUNQ_EXCLUSIVE = 1 }; /* in `group` */
+
+/* 0 for a test of no group. Never more than ngroups, whatever is there. */
+static inline uint32_t runq_group_of(const struct phx_runq *q, uint32_t pos)
+{
+    if (q->ngroups == 0 || pos >= q->capacity)
+        return 0;
+    uint32_t group = q->group[pos];
+    return group <= q->ngroups ? group : 0;
+}
+
+/* Claims a test of a group. Returns 1 with *out_pos; 0 when there is none for this worker now;
+ * PHX_RUNQ_WAIT. */
+int phx_runq_claim_group(struct phx_runq *q, uint32_t worker, uint32_t *out_pos);
+
+/* A test of a group has ended, or was given back: permits that nobody needs are free. */
+void phx_runq_leave_group(struct phx_runq *q, uint32_t worker, uint32_t group);
+
+/* The worker is dead: what it had claimed is queued again, its permits are free. Returns a position
+ * that it had started beside the one its slot names, or RUNQ_NO_POS. Runs in the controller. */
+uint32_t phx_runq_bury_groups(struct phx_runq *q, uint32_t worker);
+
+/* Tests of groups that nobody has claimed. */
+uint32_t phx_runq_groups_left(const struct phx_runq *q);
 
 /* ---- between the files of the run queue ---- */
 

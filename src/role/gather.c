@@ -17,7 +17,11 @@ int phx_controller_add_item(void *collection, const struct phx_msg_item *item)
 {
     int status = phx_collection_add(collection, item->node_id, item->node_id_size, item->group,
                                     item->group_size);
-    return status < 0 ? status : phx_collection_needs(collection, item->setups, item->nsetups);
+    if (status == 0)
+        status = phx_collection_needs(collection, item->setups, item->nsetups);
+    if (status == 0 && (item->exclusive || item->limit))
+        status = phx_collection_limit(collection, item->limit, item->limit_size, item->permits);
+    return status;
 }
 
 int phx_controller_take_items(struct phx_member *member, const struct phx_message *msg)

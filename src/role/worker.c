@@ -264,6 +264,15 @@ static int claim_taken(struct phx_worker *worker)
     return status;
 }
 
+int64_t phx_worker_permit(const struct phx_worker *worker)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    if (worker->running == PHX_RUNQ_NONE)
+        return PHX_E_STATE;
+    return phx_runq_permit(&worker->queue, worker->number, (uint32_t)worker->running);
+}
+
 int phx_worker_start(struct phx_worker *worker)
 {
     if (!worker->armed)

@@ -53,12 +53,17 @@ int phx_worker_await_queue(struct phx_worker *worker, uint32_t **out_tests, size
 /* Claims the next test. Never waits for work; while another worker's steal is under way it pauses
  * for microseconds, in all at most CLAIM_PATIENCE, then gives up as if nothing were left: whoever
  * holds the rest will claim it. Returns 1 and the test's index in the collected list, 0 nothing
- * left, PHX_E_STRAY, PHX_E_STATE (also before it has joined). */
+ * left, PHX_RUNQ_WAIT (exclusive tests run: call again after some milliseconds), PHX_E_STRAY,
+ * PHX_E_STATE (also before it has joined). */
 int phx_worker_claim(struct phx_worker *worker, uint32_t *out_test);
 
 /* Whether tests come by mail in the run whose queue this worker has. Returns 1, 0 or PHX_E_STATE
  * before it has joined. */
 int phx_worker_by_mail(const struct phx_worker *worker);
+
+/* Which of its group's permits the running test has (see phx_runq_permit); PHX_E_STATE when none
+ * runs. */
+int64_t phx_worker_permit(const struct phx_worker *worker);
 
 /* By mail: takes the next test that a scheduler has sent, waiting for it up to `timeout`. A worker
  * holds two at most: the one that it starts next, and the one after, which it must know before.

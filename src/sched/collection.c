@@ -22,6 +22,7 @@ struct phx_collection_test {
     uint32_t size;       /* bytes of the node id */
     uint32_t group_size; /* bytes of the group, or NO_GROUP */
     uint32_t needs;      /* where in `needs` its list begins */
+    uint32_t limit;      /* 0, or one more than the number of its limit */
 };
 
 struct phx_collection_chunk {
@@ -44,6 +45,7 @@ void phx_collection_fini(struct phx_collection *c)
     }
     free(c->tests);
     free(c->needs);
+    free(c->limits);
     phx_collection_init(c);
 }
 
@@ -188,4 +190,51 @@ const uint32_t *phx_collection_setups(const struct phx_collection *c, uint32_t t
     const uint32_t *list = c->needs ? c->needs + c->tests[test].needs : nothing;
     *out_nsetups = list[0];
     return list + 1 - (list == nothing);
+}
+
+/* ---- which may not run beside others ---- */
+
+/* Appends a limit whose name is kept with the node ids. */
+static int add_limit(struct phx_collection *c, const char *name, size_t size, uint32_t permits)
+{
+    if (c->nlimits == PHX_PLAN_GROUPS_MAX)
+        return PHX_E_TOOBIG;
+    struct phx_collection_limit *limits =
+        realloc(c->limits, (c->nlimits + (size_t)1) * sizeof *limits);
+    if (!limits)
+        return -ENOMEM;
+    c->limits = limits;
+    struct phx_collection_limit *limit = &limits[c->nlimits];
+    *limit = (struct phx_collection_limit){.size = size, .permits = permits};
+    if (name) {
+        char *text = reserve_text(c, size + 1);
+        if (!text)
+            return -ENOMEM;
+        append(text, name, size);
+        c->chunks->used += size + 1;
+        limit->name = text;
+    }
+    c->nlimits++;
+    return 0;
+}
+
+int phx_collection_limit(struct phx_collection *c, const char *name, size_t size, uint32_t permits)
+{
+    assert(c->count > 0);
+    int status = c->nlimits == 0 ? add_limit(c, NULL, 0, 0) : 0;
+    uint32_t found = name ? 1 : 0;
+    while (status == 0 && found > 0 && found < c->nlimits &&
+           (c->limits[found].size != size || memcmp(c->limits[found].name, name, size) != 0))
+        found++;
+    if (status == 0 && found == c->nlimits)
+        status = add_limit(c, name, size, permits);
+    if (status == 0)
+        c->tests[c->count - 1].limit = found + 1;
+    return status;
+}
+
+uint32_t phx_collection_limit_of(const struct phx_collection *c, uint32_t test)
+{
+    assert(test < c->count);
+    return c->tests[test].limit;
 }

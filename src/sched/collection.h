@@ -19,6 +19,8 @@ struct phx_collection {
     struct phx_collection_chunk *chunks; /* owned list; the head is the one being filled */
     uint32_t *needs;                     /* owned: lists of set-ups, each behind its length */
     uint32_t nneeds, needs_capacity;     /* entries of `needs` in use, allocated */
+    struct phx_collection_limit *limits; /* owned, [nlimits]; the first is of exclusive tests */
+    uint32_t nlimits;                    /* 0 when no test has a limit */
     uint32_t nsetups;                    /* one more than the highest number of a set-up */
 };
 
@@ -43,6 +45,21 @@ int phx_collection_needs(struct phx_collection *c, const uint32_t *setups, uint3
 /* The set-ups a test needs; borrowed until the next call of add or needs. */
 const uint32_t *phx_collection_setups(const struct phx_collection *c, uint32_t test,
                                       uint32_t *out_nsetups);
+
+struct phx_collection_limit {
+    const char *name; /* NULL: exclusive */
+    size_t size;
+    uint32_t permits; /* tests that may run at one time; exclusive: 0, it runs alone */
+};
+
+/* Says that the test added last is exclusive (name NULL, permits 0), or one of a group of which no
+ * more than `permits` may run at a time. The first who names a group says how many.
+ * name     copied; any bytes
+ * Returns  0, -ENOMEM, or PHX_E_TOOBIG for more groups than a plan can have. */
+int phx_collection_limit(struct phx_collection *c, const char *name, size_t size, uint32_t permits);
+
+/* 0, or one more than the number of the test's limit. */
+uint32_t phx_collection_limit_of(const struct phx_collection *c, uint32_t test);
 
 static inline uint32_t phx_collection_count(const struct phx_collection *c)
 {

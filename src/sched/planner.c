@@ -58,7 +58,8 @@ out:
 
 /* ---- the plan ---- */
 
-struct draft { /* all that a plan is made from */
+struct draft {       /* all that a plan is made from */
+    uint32_t *limit; /* owned, [units] or NULL: 0, or one more than the number of its group */
     struct phx_costs costs;
     struct phx_seams seams;
     struct phx_units units;
@@ -72,6 +73,27 @@ static void draft_fini(struct draft *draft)
     phx_seams_fini(&draft->seams);
     phx_units_fini(&draft->units);
     phx_deal_fini(&draft->deal);
+    free(draft->limit);
+}
+
+/* A unit belongs to the group of its tests. One whose tests belong to two groups keeps both limits
+ * if it runs alone. */
+static int find_limits(struct draft *draft, const struct phx_collection *tests)
+{
+    if (tests->nlimits == 0)
+        return 0;
+    draft->limit = calloc(draft->units.nunits + (size_t)1, sizeof *draft->limit);
+    if (!draft->limit)
+        return -ENOMEM;
+    for (uint32_t unit = 0; unit < draft->units.nunits; unit++) {
+        uint32_t *limit = &draft->limit[unit];
+        for (uint32_t at = draft->units.start[unit]; at < draft->units.start[unit + 1]; at++) {
+            uint32_t its = phx_collection_limit_of(tests, draft->units.tests[at]);
+            if (its > 0)
+                *limit = *limit == 0 || *limit == its ? its : 1;
+        }
+    }
+    return 0;
 }
 
 static int allocate(struct phx_plan *plan, int has_seams)
@@ -81,10 +103,12 @@ static int allocate(struct phx_plan *plan, int has_seams)
     plan->unit = malloc(count * sizeof *plan->unit);
     plan->cost_us = malloc(count * sizeof *plan->cost_us);
     plan->spans = calloc(plan->nspans, sizeof *plan->spans);
+    if (plan->ngroups > 0)
+        plan->groups = calloc(plan->ngroups, sizeof *plan->groups);
     if (has_seams)
         plan->seam_us = malloc(count * sizeof *plan->seam_us);
     return plan->order && plan->unit && plan->cost_us && plan->spans &&
-                   (plan->seam_us || !has_seams)
+                   (plan->seam_us || !has_seams) && (plan->groups || plan->ngroups == 0)
                ? 0
                : -ENOMEM;
 }
@@ -94,16 +118,54 @@ static uint32_t sum_us(uint32_t a, uint32_t b)
     return a < UINT32_MAX - b ? a + b : UINT32_MAX;
 }
 
+static void put_unit(struct phx_plan *plan, const struct draft *draft, uint32_t unit,
+                     uint32_t *io_position)
+{
+    const struct phx_units *units = &draft->units;
+    for (uint32_t at = units->start[unit]; at < units->start[unit + 1]; at++) {
+        uint32_t test = units->tests[at], position = (*io_position)++;
+        plan->order[position] = test;
+        plan->unit[position] = unit;
+        if (plan->seam_us)
+            plan->seam_us[position] = phx_seam(&draft->seams, test);
+        plan->cost_us[position] =
+            sum_us(draft->costs.cost_us[test], phx_seam_opening(&draft->seams, test));
+    }
+}
+
+static int is_limited(const struct draft *draft, uint32_t unit)
+{
+    return draft->limit && draft->limit[unit] > 0;
+}
+
+/* The groups come first, each in the order of dealing. */
+static uint32_t lay_out_groups(struct phx_plan *plan, const struct draft *draft,
+                               const struct phx_collection *tests)
+{
+    uint32_t position = 0;
+    for (uint32_t group = 0; group < plan->ngroups; group++) {
+        plan->groups[group].lo = position;
+        for (uint32_t i = 0; i < draft->units.nunits; i++)
+            if (draft->limit[draft->deal.sequence[i]] == group + 1)
+                put_unit(plan, draft, draft->deal.sequence[i], &position);
+        plan->groups[group].hi = position;
+        plan->groups[group].permits = tests->limits[group].permits;
+    }
+    return position;
+}
+
 /* Lays the spans one behind the other and writes every unit at the next free place of its span. A
  * position costs what its test costs, and the set-ups that it is the first to need. */
-static void lay_out(struct phx_plan *plan, const struct draft *draft)
+static void lay_out(struct phx_plan *plan, const struct draft *draft,
+                    const struct phx_collection *tests)
 {
     const struct phx_units *units = &draft->units;
     for (uint32_t i = 0; i < units->nunits; i++) {
         uint32_t unit = draft->deal.sequence[i];
-        plan->spans[draft->deal.owner[i]].hi += units->start[unit + 1] - units->start[unit];
+        if (!is_limited(draft, unit))
+            plan->spans[draft->deal.owner[i]].hi += units->start[unit + 1] - units->start[unit];
     }
-    uint32_t position = 0;
+    uint32_t position = lay_out_groups(plan, draft, tests);
     for (uint32_t span = 0; span < plan->nspans; span++) {
         uint32_t size = plan->spans[span].hi;
         plan->spans[span] =
@@ -112,16 +174,8 @@ static void lay_out(struct phx_plan *plan, const struct draft *draft)
     }
     for (uint32_t i = 0; i < units->nunits; i++) {
         uint32_t unit = draft->deal.sequence[i];
-        struct phx_plan_span *span = &plan->spans[draft->deal.owner[i]];
-        for (uint32_t at = units->start[unit]; at < units->start[unit + 1]; at++) {
-            uint32_t test = units->tests[at];
-            plan->order[span->hi] = test;
-            plan->unit[span->hi] = unit;
-            if (plan->seam_us)
-                plan->seam_us[span->hi] = phx_seam(&draft->seams, test);
-            plan->cost_us[span->hi++] =
-                sum_us(draft->costs.cost_us[test], phx_seam_opening(&draft->seams, test));
-        }
+        if (!is_limited(draft, unit))
+            put_unit(plan, draft, unit, &plan->spans[draft->deal.owner[i]].hi);
     }
 }
 
@@ -142,7 +196,9 @@ static int make_draft(struct draft *draft, const struct phx_collection *tests,
     for (uint32_t unit = 0; draft->seams.opening_us && unit < draft->units.nunits; unit++)
         for (uint32_t at = draft->units.start[unit]; at < draft->units.start[unit + 1]; at++)
             draft->units.cost[unit] += draft->seams.opening_us[draft->units.tests[at]];
-    status = phx_deal_init(&draft->deal, draft->units.nunits);
+    status = find_limits(draft, tests);
+    if (status == 0)
+        status = phx_deal_init(&draft->deal, draft->units.nunits);
     if (status < 0)
         return status;
     if (keeps_scopes)
@@ -167,13 +223,14 @@ int phx_planner_make(struct phx_plan *out, const struct phx_collection *tests,
         return phx_plan_by_mail(out, phx_collection_count(tests), options->nworkers);
     struct phx_plan plan = {.ntests = phx_collection_count(tests),
                             .nspans = options->nworkers,
+                            .ngroups = tests->nlimits,
                             .keep_first_unit = phx_dist_keeps_scopes(options->dist)};
     struct draft draft = {0};
     int status = make_draft(&draft, tests, options);
     if (status == 0)
         status = allocate(&plan, draft.seams.seam_us != NULL);
     if (status == 0) {
-        lay_out(&plan, &draft);
+        lay_out(&plan, &draft, tests);
         *out = plan;
         plan = (struct phx_plan){0};
     }

@@ -480,11 +480,38 @@ static int read_setups(struct phx_cursor *cursor, struct phx_msg_item *item)
     return 0;
 }
 
+/* nil, or [name, permits], or [nil, 0] for an exclusive test. */
+static int read_limit(struct phx_cursor *cursor, struct phx_msg_item *item)
+{
+    struct phx_token token;
+    uint64_t permits;
+    item->limit = NULL;
+    item->limit_size = item->permits = 0;
+    item->exclusive = 0;
+    if (phx_cursor_next(cursor, &token) < 0)
+        return PHX_E_PROTO;
+    if (token.kind == PHX_TOKEN_NIL)
+        return 0;
+    if (token.kind != PHX_TOKEN_ARRAY || token.size != 2 || phx_cursor_next(cursor, &token) < 0)
+        return PHX_E_PROTO;
+    item->exclusive = token.kind == PHX_TOKEN_NIL;
+    if (!item->exclusive && !is_text(&token))
+        return PHX_E_PROTO;
+    if (phx_cursor_uint(cursor, UINT32_MAX, &permits) < 0 || (permits == 0) != item->exclusive)
+        return PHX_E_PROTO;
+    if (!item->exclusive) {
+        item->limit = token.bytes;
+        item->limit_size = token.size;
+        item->permits = (uint32_t)permits;
+    }
+    return 0;
+}
+
 static int read_item(struct phx_cursor *cursor, struct phx_msg_item *item)
 {
     size_t fields;
     struct phx_token text;
-    if (phx_cursor_array(cursor, &fields) < 0 || fields != 3)
+    if (phx_cursor_array(cursor, &fields) < 0 || fields != 4)
         return PHX_E_PROTO;
     if (phx_cursor_next(cursor, &text) < 0 || !is_text(&text))
         return PHX_E_PROTO;
@@ -497,7 +524,8 @@ static int read_item(struct phx_cursor *cursor, struct phx_msg_item *item)
         return PHX_E_PROTO;
     item->group = has_group ? text.bytes : NULL;
     item->group_size = has_group ? text.size : 0;
-    return read_setups(cursor, item);
+    int status = read_setups(cursor, item);
+    return status < 0 ? status : read_limit(cursor, item);
 }
 
 int phx_msg_each_item(const char *body, size_t size,

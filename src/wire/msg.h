@@ -27,10 +27,10 @@ enum { PHX_PROTOCOL_VERSION = 3 };
     X(LEFTOVER, 7)     /* guard -> controller     pid, process group, ended (0/1), command */      \
     X(GROUP, 8)        /* controller -> guard     process group of a worker */                     \
     X(SETUP, 10)       /* controller -> zygote    value */                                         \
-    X(ITEMS, 11)     /* zygote, worker -> controller  array of [node id, group or nil, set-ups] */ \
-    X(COLLECTED, 12) /* zygote, worker -> controller  number of items */                           \
-    X(FORK, 13)      /* controller -> zygote    number, value */                                   \
-    X(FORKED, 14)    /* zygote -> controller    number, pid; fds: pidfd, channel, 3 memfds */      \
+    X(ITEMS, 11) /* zygote, worker -> controller  array of [id, group or nil, set-ups, limit] */   \
+    X(COLLECTED, 12)   /* zygote, worker -> controller  number of items */                         \
+    X(FORK, 13)        /* controller -> zygote    number, value */                                 \
+    X(FORKED, 14)      /* zygote -> controller    number, pid; fds: pidfd, channel, 3 memfds */    \
     X(FORK_FAILED, 15) /* zygote -> controller    number, text */                                  \
     X(EXITED, 16)      /* zygote -> controller    number, pid, wait status */                      \
     X(GO, 17)          /* controller -> worker    number: FORKED has come, it may begin */         \
@@ -149,6 +149,10 @@ struct phx_msg_item {    /* texts are borrowed, not NUL-terminated, surrogates a
     size_t group_size;
     uint32_t nsetups; /* fixtures above function scope that it needs, by the zygote's numbers */
     uint32_t setups[PHX_MSG_SETUPS_MAX];
+    const char *limit; /* the limited group it belongs to; NULL and 0: none, or exclusive */
+    size_t limit_size;
+    uint32_t permits; /* of that group; 0: none */
+    int exclusive;
 };
 
 /* Walks an ITEMS body: calls `each` for every item (borrowed for the call). Stops at, and returns,

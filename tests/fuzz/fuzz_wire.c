@@ -157,6 +157,8 @@ static int look_at_item(void *context, const struct phx_msg_item *item)
         *sum += (unsigned char)item->group[i];
     for (uint32_t i = 0; i < item->nsetups; i++)
         *sum += item->setups[i];
+    for (size_t i = 0; i < item->limit_size; i++)
+        *sum += (unsigned char)item->limit[i];
     return 0;
 }
 

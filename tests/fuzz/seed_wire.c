@@ -104,7 +104,7 @@ static void seed_items(struct phx_buf *body)
     msgpack_packer packer = phx_packer(body);
     msgpack_pack_array(&packer, 2);
     for (int i = 0; i < 2; i++) {
-        msgpack_pack_array(&packer, 3);
+        msgpack_pack_array(&packer, 4);
         msgpack_pack_str_with_body(&packer, "t.py::test_a", 12);
         if (i == 0)
             msgpack_pack_nil(&packer);
@@ -113,6 +113,9 @@ static void seed_items(struct phx_buf *body)
         msgpack_pack_array(&packer, 2);
         msgpack_pack_uint32(&packer, 7);
         msgpack_pack_uint32(&packer, 100000);
+        msgpack_pack_array(&packer, 2);
+        msgpack_pack_str_with_body(&packer, "db", 2);
+        msgpack_pack_uint32(&packer, 2);
     }
     seed_body("items-body", body);
     seed_message("items", PHX_MSG_ITEMS, body);

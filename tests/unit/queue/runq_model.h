@@ -22,6 +22,7 @@ static int model_swap(volatile void *at, size_t size, void *expected, uint64_t d
 #include "queue/plan.c"
 #include "queue/runq.c"
 #include "queue/runq_bury.c"
+#include "queue/runq_groups.c"
 #include "queue/runq_region.c"
 #include "queue/runq_steal.c"
 #include "queue/runq_timing.c"
@@ -33,7 +34,7 @@ enum {
     ACTORS_MAX = 5, /* workers and, last, the controller */
     LOG_MAX = 96,   /* accesses of one operation */
     TESTS_MAX = 16,
-    REGION_MAX = 2048,
+    REGION_MAX = 2560,
 };
 
 enum mutation {
@@ -55,6 +56,8 @@ struct config {
     struct phx_plan_span spans[4];
     uint32_t unit[TESTS_MAX], cost[TESTS_MAX]; /* cost 0 stands for 1 */
     uint32_t seam[TESTS_MAX];
+    struct phx_plan_group groups[3];
+    uint32_t ngroups;
     int keep_first_unit;
     uint32_t deaths;
     uint32_t nlate; /* tests the controller hands out late, while the workers run */
@@ -67,7 +70,8 @@ enum op { JOIN, CLAIM, START, NEXT, END, UNCLAIM, DONE, DEAD, IDLE, BURY, LATE }
 
 struct actor {
     uint8_t op;
-    uint8_t parked;   /* got -EAGAIN: goes on once the lock is free */
+    uint8_t parked;   /* 1, got -EAGAIN: goes on once the lock is free; 2, got PHX_RUNQ_WAIT: once
+                         nobody runs exclusive tests */
     uint8_t first;    /* has not claimed yet */
     uint8_t subject;  /* BURY: whom */
     int8_t cur, next; /* positions held, or -1 */
@@ -343,6 +347,31 @@ static int claimed(struct state *s, uint32_t self, uint32_t pos)
     return (int)pos;
 }
 
+/* A test of `pos` runs from its first access to the end of END. */
+static int runs(const struct state *s, uint32_t worker)
+{
+    const struct actor *actor = &s->actor[worker];
+    return actor->op != DEAD && actor->op != DONE && actor->cur >= 0 &&
+           s->held[actor->cur] == STARTED && s->holder[actor->cur] == worker;
+}
+
+/* Whoever has just started a test may not run beside what is exclusive, or beside too many. */
+static void check_groups(const struct state *s, uint32_t self)
+{
+    struct phx_runq q = handle((struct state *)s);
+    uint32_t group = runq_group_of(&q, (uint32_t)s->actor[self].cur), beside = 0;
+    for (uint32_t i = 0; m.config->ngroups > 0 && i + 1 < m.nactors; i++) {
+        if (i == self || !runs(s, i))
+            continue;
+        uint32_t other = runq_group_of(&q, (uint32_t)s->actor[i].cur);
+        if (group == RUNQ_EXCLUSIVE || other == RUNQ_EXCLUSIVE)
+            found("beside an exclusive test", (int)self, (int)i);
+        beside += other == group;
+    }
+    if (group > RUNQ_EXCLUSIVE && beside >= m.config->groups[group - 1].permits)
+        found("more than the permits", (int)self, (int)group);
+}
+
 /* The operation has returned: what next? */
 static void completed(struct state *s, uint32_t self, int result, uint32_t pos)
 {
@@ -353,6 +382,13 @@ static void completed(struct state *s, uint32_t self, int result, uint32_t pos)
         actor->parked = 1;
         return;
     }
+    if (op == CLAIM && result == PHX_RUNQ_WAIT) {
+        set_op(actor, op);
+        actor->parked = 2;
+        return;
+    }
+    if (result == PHX_RUNQ_WAIT)
+        found("a worker that has begun is to wait", (int)self, 0);
     if (result < 0)
         found("an operation failed", (int)op, result);
     switch (op) {
@@ -368,6 +404,7 @@ static void completed(struct state *s, uint32_t self, int result, uint32_t pos)
         }
         break;
     case START:
+        check_groups(s, self);
         set_op(actor, NEXT);
         break;
     case NEXT:
@@ -453,7 +490,8 @@ static int enabled(const struct state *s, uint32_t self)
         return actor->op != IDLE || s->nbury > 0 || s->nlate < m.config->nlate;
     if (actor->op == DONE || actor->op == DEAD)
         return 0;
-    return !actor->parked || ((const struct phx_runq_header *)s->region)->lock == 0;
+    const struct phx_runq_header *header = (const struct phx_runq_header *)s->region;
+    return actor->parked == 1 ? header->lock == 0 : actor->parked == 2 ? header->alone == 0 : 1;
 }
 
 /* Runs the actor's operation up to its first access (`probe`), or for one access. */
@@ -503,6 +541,8 @@ static void begin(struct state *s, const struct config *c)
     uint32_t unit[TESTS_MAX], cost[TESTS_MAX], order[TESTS_MAX];
     struct phx_plan_span spans[4];
     uint32_t seam[TESTS_MAX];
+    struct phx_plan_group groups[3];
+    memcpy(groups, c->groups, sizeof groups);
     memcpy(spans, c->spans, sizeof spans);
     memcpy(seam, c->seam, sizeof seam);
     for (uint32_t i = 0; i < c->ntests; i++) {
@@ -517,6 +557,8 @@ static void begin(struct state *s, const struct config *c)
                              .cost_us = cost,
                              .seam_us = seam,
                              .spans = spans,
+                             .groups = groups,
+                             .ngroups = c->ngroups,
                              .keep_first_unit = c->keep_first_unit};
     memset(s, 0, sizeof *s);
     memset(&m, 0, sizeof m);
@@ -636,7 +678,13 @@ static uint64_t hash_state(const struct state *s)
         mix(hash, runq_word(&q, i), 8);
     for (uint32_t i = 0; i < q.nworkers; i++)
         mix(hash, &q.slots[i], 24);
-    mix(hash, &q.header->positions, 8);
+    mix(hash, &q.header->positions, 8); /* and who is alone */
+    for (uint32_t i = 0; i + 1 < q.nholders; i += 2)
+        mix(hash, (const uint32_t *)q.holders + i, 8);
+    if (q.nholders % 2) {
+        uint64_t holder = ((const uint32_t *)q.holders)[q.nholders - 1];
+        mix(hash, &holder, 8);
+    }
     mix(hash, q.ledger, TESTS_MAX * sizeof(uint32_t));
     for (uint32_t i = 0; i < m.nactors; i++)
         mix(hash, &s->actor[i],

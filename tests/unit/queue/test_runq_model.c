@@ -38,6 +38,17 @@ static const struct config configs[] = {
     {.name = "a fixture that costs more than a steal saves", .ntests = 4, .nworkers = 2,
      .nspans = 1, .spans = {{0, 4}}, .unit = {0, 1, 2, 3}, .seam = {0, 0, 9, 9}, .deaths = 1,
      .bury_ended = 1},
+    {.name = "an exclusive test before others", .ntests = 3, .nworkers = 2, .nspans = 2,
+     .spans = {{1, 2}, {2, 3}}, .unit = {0, 1, 2}, .groups = {{0, 1, 0}}, .ngroups = 1,
+     .deaths = 1, .bury_ended = 1},
+    {.name = "two exclusive tests, three workers", .ntests = 3, .nworkers = 3, .nspans = 1,
+     .spans = {{2, 3}}, .unit = {0, 1, 2}, .groups = {{0, 2, 0}}, .ngroups = 1},
+    {.name = "a group with one permit", .ntests = 3, .nworkers = 2, .nspans = 2,
+     .spans = {{2, 3}, {3, 3}}, .unit = {0, 1, 2}, .groups = {{0, 0, 0}, {0, 2, 1}},
+     .ngroups = 2, .deaths = 1, .bury_ended = 1},
+    {.name = "late tests that are exclusive", .ntests = 2, .nworkers = 2, .nspans = 1,
+     .spans = {{1, 2}}, .unit = {0, 1}, .groups = {{0, 1, 0}}, .ngroups = 1, .nlate = 1,
+     .deaths = 1, .bury_ended = 1},
     {.name = "two deaths", .ntests = 3, .nworkers = 2, .nspans = 1,
      .spans = {{0, 3}}, .unit = {0, 1, 2}, .deaths = 2},
 };
@@ -94,6 +105,18 @@ START_TEST(random_walks_through_larger_runs)
             c.unit[i] = i == 0 ? 0 : c.unit[i - 1] + (fixture_random(&seed) % 3 > 0);
             c.cost[i] = 1 + fixture_random(&seed) % 20;
             c.seam[i] = fixture_random(&seed) % 3 ? 0 : fixture_random(&seed) % 40;
+        }
+        if (fixture_random(&seed) % 2 && !c.keep_first_unit) { /* groups: units of one test */
+            c.ngroups = 1 + fixture_random(&seed) % 3;
+            c.bury_ended = 1; /* who waits waits for the burial of those that left */
+            for (uint32_t i = 0; i < c.ntests; i++)
+                c.unit[i] = i;
+            for (uint32_t i = 0; i < c.ngroups; i++) {
+                c.groups[i].lo = cut;
+                cut += fixture_random(&seed) % (c.ntests + 1 - cut);
+                c.groups[i].hi = cut;
+                c.groups[i].permits = i == 0 ? 0 : 1 + fixture_random(&seed) % 2;
+            }
         }
         for (uint32_t i = 0; i < c.nspans; i++) {
             c.spans[i].lo = cut;

@@ -250,8 +250,9 @@ static void send_items(uint32_t from, uint32_t to, const char *name)
         char id[64];
         int size =
             snprintf(id, sizeof id, "test_a.py::%s_%u", name, is_reversed ? nitems - 1 - i : i);
-        msgpack_pack_array(&packer, 3);
+        msgpack_pack_array(&packer, 4);
         msgpack_pack_str_with_body(&packer, id, (size_t)size);
+        msgpack_pack_nil(&packer);
         msgpack_pack_nil(&packer);
         msgpack_pack_nil(&packer);
     }

@@ -124,7 +124,9 @@ static int each(void *context, const struct phx_msg_item *item)
         for (uint32_t i = 0; i < item->nsetups; i++)
             used += (size_t)snprintf(walk->seen + used, sizeof walk->seen - used, "+%u",
                                      item->setups[i]);
-        strcat(walk->seen, ";");
+        if (item->limit)
+            snprintf(walk->seen + used, sizeof walk->seen - used, "/%u", item->permits);
+        strcat(walk->seen, item->exclusive ? "!;" : ";");
     }
     return 7; /* nothing but a negative number stops the walk */
 }
@@ -143,12 +145,14 @@ enum { NDECODERS = sizeof decoders / sizeof *decoders };
 
 /* ---- bodies ---- */
 
-static const char items_body[] = "\x93"
-                                 "\x93\xa1"
-                                 "a\xc0\x92\x05\xcd\x01\x00" /* ["a", nil, [5, 256]] */
-                                 "\x93\xa1"
-                                 "b\xa2g1\xc0"                           /* ["b", "g1", nil] */
-                                 "\x93\xc7\x03\x03\xed\xb2\x80\xa0\xc0"; /* ["\udc80", "", nil] */
+static const char items_body[] =
+    "\x93"
+    "\x94\xa1"
+    "a\xc0\x92\x05\xcd\x01\x00\xc0" /* ["a", nil, [5, 256], nil] */
+    "\x94\xa1"
+    "b\xa2g1\xc0\x92\xa2"
+    "db\x02"                                            /* ["b", "g1", nil, ["db", 2]] */
+    "\x94\xc7\x03\x03\xed\xb2\x80\xa0\xc0\x92\xc0\x00"; /* ["\udc80", "", nil, [nil, 0]] */
 
 static const char *const argv[] = {"/bin/prog", "", "--flag", NULL};
 static const char *const environment[] = {"A=1", "B=two words", NULL};
@@ -378,7 +382,7 @@ START_TEST(items_are_walked_in_order)
 {
     struct walk walk = {.stop_at = -1};
     ck_assert_int_eq(phx_msg_each_item(items_body, sizeof items_body - 1, each, &walk), 0);
-    ck_assert_str_eq(walk.seen, "a-+5+256;b@g1;\xed\xb2\x80@;");
+    ck_assert_str_eq(walk.seen, "a-+5+256;b@g1/2;\xed\xb2\x80@!;");
     walk = (struct walk){.stop_at = 1};
     ck_assert_int_eq(phx_msg_each_item(items_body, sizeof items_body - 1, each, &walk), -ECANCELED);
     ck_assert_int_eq(walk.calls, 2);
@@ -389,28 +393,38 @@ END_TEST
 START_TEST(items_of_another_shape_are_refused)
 {
     static const char *const bad[] = {
-        "\x91\x92\xa1"
-        "a\xc0", /* two fields */
+        "\x91\x93\xa1"
+        "a\xc0\xc0", /* three fields */
+        "\x91\x95\xa1"
+        "a\xc0\xc0\xc0\xc0", /* five */
+        "\x92\x95\xa1"
+        "a\xc0\xc0\xc0\x94\xa1"
+        "b\xc0\xc0\xc0",            /* five, the last of which looks like the next item */
+        "\x91\x94\xc0\xc0\xc0\xc0", /* no node id */
         "\x91\x94\xa1"
-        "a\xc0\xc0\xc0", /* four */
-        "\x92\x94\xa1"
-        "a\xc0\xc0\x93\xa1"
-        "b\xc0\xc0",            /* four, the last of which looks like the next item */
-        "\x91\x93\xc0\xc0\xc0", /* no node id */
-        "\x91\x93\xa1"
-        "a\x07\xc0", /* a group that is a number */
-        "\x91\x93\xa1"
-        "a\xc0\x91\xff", /* a set-up below zero */
-        "\x91\x93\xa1"
-        "a\xc0\xa0", /* set-ups that are no array */
-        "\x91\x93\xd4\x04"
-        "a\xc0\xc0", /* a node id that is another extension */
+        "a\x07\xc0\xc0", /* a group that is a number */
+        "\x91\x94\xa1"
+        "a\xc0\x91\xff\xc0", /* a set-up below zero */
+        "\x91\x94\xa1"
+        "a\xc0\xa0\xc0", /* set-ups that are no array */
+        "\x91\x94\xa1"
+        "a\xc0\xc0\x91\xa0", /* a limit without permits */
+        "\x91\x94\xa1"
+        "a\xc0\xc0\x92\xc0\x01", /* exclusive, with a permit */
+        "\x91\x94\xd4\x04"
+        "a\xc0\xc0\xc0", /* a node id that is another extension */
         "\x91\xa1"
         "a",            /* an item that is no array */
         "\x81\xc0\xc0", /* no array at all */
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert_int_eq(get_items(bad[i], strlen(bad[i])), PHX_E_PROTO);
+    /* a group that no test can have */
+    ck_assert_int_eq(get_items("\x91\x94\xa1"
+                               "a\xc0\xc0\x92\xa1"
+                               "g\x00",
+                               10),
+                     PHX_E_PROTO);
 }
 END_TEST
 
