@@ -33,7 +33,7 @@ def _run_tests(
     index = worker.take()
     while index is not None:
         following = worker.take()
-        if worker.closed():
+        if not worker.enter():
             return  # somebody has stopped the run meanwhile
         item = items[index]
         interactor.item_index = index

@@ -98,7 +98,8 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
         if not isinstance(error, KeyboardInterrupt):
             send(_engine.MSG_INTERNAL_ERROR, _text_of(error))
         status = 1
-    if interactor is None or not interactor.has_finished:
+    # A worker that collected for itself may have finished a session that ends with a usage error.
+    if usage_error or interactor is None or not interactor.has_finished:
         point.send(
             _engine.MSG_SESSION_DONE,
             {"usage_error": usage_error, "status": None if status is None else int(status)},

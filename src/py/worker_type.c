@@ -75,16 +75,21 @@ static PyObject *await_queue(PyObject *self, PyObject *unused)
     return list_of(tests, count);
 }
 
+static int pause_for_others(void)
+{
+    Py_BEGIN_ALLOW_THREADS phx_clock_sleep(EXCLUSIVE_PAUSE);
+    Py_END_ALLOW_THREADS return PyErr_CheckSignals();
+}
+
 static PyObject *claim(PyObject *self, PyObject *unused)
 {
     (void)unused;
     uint32_t test;
     int status;
     /* Only a worker that has not begun ever waits: no test of this process runs meanwhile. */
-    while ((status = phx_worker_claim(engine(self), &test)) == PHX_RUNQ_WAIT) {
-        Py_BEGIN_ALLOW_THREADS phx_clock_sleep(EXCLUSIVE_PAUSE);
-        Py_END_ALLOW_THREADS if (PyErr_CheckSignals() < 0) return NULL;
-    }
+    while ((status = phx_worker_claim(engine(self), &test)) == PHX_RUNQ_WAIT)
+        if (pause_for_others() < 0)
+            return NULL;
     if (status == 1)
         return PyLong_FromUnsignedLong(test);
     return none_or_raise(self, status);
@@ -113,10 +118,14 @@ static PyObject *by_mail(PyObject *self, PyObject *unused)
     return status < 0 ? phx_py_raise(phx_py_state_of(self), status, NULL) : PyBool_FromLong(status);
 }
 
-static PyObject *closed(PyObject *self, PyObject *unused)
+/* A worker by mail waits between two tests, without a permit. */
+static PyObject *enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    int status = phx_worker_closed(engine(self));
+    int status;
+    while ((status = phx_worker_enter(engine(self))) == PHX_RUNQ_WAIT)
+        if (pause_for_others() < 0)
+            return NULL;
     return status < 0 ? none_or_raise(self, status) : PyBool_FromLong(status);
 }
 
@@ -196,7 +205,9 @@ static PyMethodDef methods[] = {
     {"by_mail", by_mail, METH_NOARGS, "Whether tests come by mail in this run."},
     {"take", take, METH_NOARGS,
      "By mail: waits for the next test's index; None when no more will come."},
-    {"closed", closed, METH_NOARGS, "Whether nobody claims any more."},
+    {"enter", enter, METH_NOARGS,
+     "By mail: waits until the next test may run beside the others; False when the run is "
+     "stopped."},
     {"permit", permit, METH_NOARGS, "Which of its group's permits the running test has."},
     {"start", start, METH_NOARGS, "The claimed test starts."},
     {"phase", phase, METH_O, "It enters phase 1 (setup), 2 (call) or 3 (teardown)."},

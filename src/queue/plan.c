@@ -11,6 +11,7 @@ void phx_plan_fini(struct phx_plan *plan)
     free(plan->seam_us);
     free(plan->spans);
     free(plan->groups);
+    free(plan->mail_group);
     *plan = (struct phx_plan){0};
 }
 

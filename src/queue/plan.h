@@ -32,9 +32,11 @@ struct phx_plan {
     struct phx_plan_span *spans; /* owned, [nspans]: with the groups, they hold every position once;
                                     all empty with by_mail */
     struct phx_plan_group *groups; /* owned, [ngroups] or NULL */
-    uint32_t ngroups;              /* at most PHX_PLAN_GROUPS_MAX; 0 with by_mail */
-    int by_mail;         /* no position is in a span: mailboxes say who runs what (mailbox.h) */
-    int keep_first_unit; /* each worker's first unit may not be stolen before its first claim */
+    uint32_t ngroups;              /* at most PHX_PLAN_GROUPS_MAX */
+    uint16_t *mail_group; /* owned, [ntests] or NULL; by mail groups hold no positions: 0, or one
+                             more than the number of a test's group */
+    int by_mail;          /* no position is in a span: mailboxes say who runs what (mailbox.h) */
+    int keep_first_unit;  /* each worker's first unit may not be stolen before its first claim */
 };
 
 enum {

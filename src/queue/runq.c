@@ -133,9 +133,8 @@ void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now)
      * before `running`: a test that has ended is never taken for one that crashed. */
     shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_ENDED), memory_order_release);
     shared_store(&slot->running, RUNQ_NO_POS, memory_order_release);
-    uint32_t group = runq_group_of(q, pos);
-    if (group > 0)
-        phx_runq_leave_group(q, worker, group);
+    if (q->ngroups > 0)
+        phx_runq_leave_group(q, worker, pos);
     uint64_t took = (uint64_t)now - note_load(&slot->started);
     note_store(&slot->busy, note_load(&slot->busy) + took);
     if (took > note_load(&slot->longest)) {
@@ -165,12 +164,11 @@ void phx_runq_unclaim(struct phx_runq *q, uint32_t worker, uint32_t pos)
         shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_release);
         return;
     }
-    uint32_t group = runq_group_of(q, pos);
-    if (group > 0) {
+    if (runq_group_of(q, pos) > 0) {
         shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_release);
         shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_QUEUED),
                      memory_order_release);
-        phx_runq_leave_group(q, worker, group);
+        phx_runq_leave_group(q, worker, pos);
         shared_store(&slot->state, RUNQ_LEAVING, memory_order_release);
         return;
     }
@@ -220,34 +218,43 @@ uint32_t phx_runq_positions(const struct phx_runq *q)
     return positions < q->ntests || positions > q->capacity ? q->ntests : positions;
 }
 
-uint32_t phx_runq_left(const struct phx_runq *q)
+/* What is in words, and queued in groups. Late tests of groups pass through a word: counted once.
+ */
+static uint32_t sum_left(const struct phx_runq *q, uint64_t *out_us)
 {
+    uint64_t left = 0;
+    *out_us = 0;
     if (phx_runq_closed(q))
         return 0;
-    uint64_t left = 0;
     for (uint32_t i = 0; i <= q->nworkers; i++) {
         /* Relaxed: a figure, nothing is reached through it. */
         struct runq_range range = runq_range_of(shared_load(runq_word(q, i), memory_order_relaxed));
-        if (runq_range_valid(q, range))
-            left += range.hi - range.lo;
-        /* Late tests of groups are in words too, and counted below. */
-        for (uint32_t pos = range.lo < q->ntests ? q->ntests : range.lo;
-             q->ngroups > 0 && runq_range_valid(q, range) && pos < range.hi; pos++)
-            left -= runq_group_of(q, pos) > 0;
+        if (!runq_range_valid(q, range))
+            continue;
+        left += range.hi - range.lo;
+        *out_us += q->cost[range.hi] - q->cost[range.lo];
+        uint32_t late = range.lo < q->ntests ? q->ntests : range.lo;
+        for (uint32_t pos = late; q->ngroups > 0 && pos < range.hi; pos++)
+            if (runq_group_of(q, pos) > 0) {
+                left--;
+                *out_us -= q->cost[pos + 1] - q->cost[pos];
+            }
     }
-    left += phx_runq_groups_left(q);
+    left += phx_runq_groups_left(q, out_us);
     return left > q->capacity ? q->capacity : (uint32_t)left;
+}
+
+uint32_t phx_runq_left(const struct phx_runq *q)
+{
+    uint64_t us;
+    return sum_left(q, &us);
 }
 
 uint64_t phx_runq_left_us(const struct phx_runq *q)
 {
-    uint64_t left = 0;
-    for (uint32_t i = 0; i <= q->nworkers && !phx_runq_closed(q); i++) {
-        struct runq_range range = runq_range_of(shared_load(runq_word(q, i), memory_order_relaxed));
-        if (runq_range_valid(q, range))
-            left += q->cost[range.hi] - q->cost[range.lo];
-    }
-    return left;
+    uint64_t us;
+    sum_left(q, &us);
+    return us;
 }
 
 /* ---- the controller ---- */
@@ -287,7 +294,8 @@ static int64_t add_position(struct phx_runq *q, uint32_t test, uint32_t cost_us,
     q->order[pos] = test;
     q->unit[pos] = pos;
     if (q->ngroups > 0) {
-        uint32_t planned = 0; /* where the plan has the test: late ones are few */
+        /* Where the plan has the test: by mail at its index; late ones are few. */
+        uint32_t planned = q->by_mail ? test : 0;
         while (planned < q->ntests && q->order[planned] != test)
             planned++;
         q->group[pos] = (uint16_t)runq_group_of(q, planned);

@@ -95,6 +95,12 @@ int phx_runq_claim(struct phx_runq *q, uint32_t worker, uint32_t *out_pos);
  * cannot be: out of range, claimed, or run before. */
 int phx_runq_take(struct phx_runq *q, uint32_t worker, uint32_t pos);
 
+/* By mail: before it starts the test at `pos`, which it has not taken yet, a worker asks whether it
+ * may run beside what runs now, and holds its permit from then on until phx_runq_end. Between two
+ * tests it holds none, so nobody waits for somebody who waits.
+ * Returns  1, or PHX_RUNQ_WAIT: call again after a moment, unless the queue is closed. */
+int phx_runq_enter(struct phx_runq *q, uint32_t worker, uint32_t pos);
+
 /* The claimed test starts, enters a phase, has ended (call after its reports were written). Each
  * also closes the phase before it in the position's timing; a phase that is entered again (a test
  * that a plugin reruns) adds up. */

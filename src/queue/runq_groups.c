@@ -1,8 +1,9 @@
 /* Groups: tests that may not run beside others.
  *
- * Tests of groups lie in no word. Whose they are is told by the ledger alone: a claim is one swap
- * of a ledger entry from QUEUED to CLAIMED by this worker, so a death leaves no doubt and needs no
- * lock. (Late tests of a group pass through the late word, where claims step over them.)
+ * (By mail claims mean nothing; there a worker asks before each start: phx_runq_enter.) Tests of
+ * groups lie in no word. Whose they are is told by the ledger alone: a claim is one swap of a
+ * ledger entry from QUEUED to CLAIMED by this worker, so a death leaves no doubt and needs no lock.
+ * (Late tests of a group pass through the late word, where claims step over them.)
  *
  *   - A *limited* group has permits, holders[k] = worker + 1. A worker takes one, by a swap, before
  *     it looks for a test of the group, and keeps it until it has ended one and claims none of the
@@ -205,16 +206,48 @@ int phx_runq_claim_group(struct phx_runq *q, uint32_t worker, uint32_t *out_pos)
     return result;
 }
 
-void phx_runq_leave_group(struct phx_runq *q, uint32_t worker, uint32_t group)
+void phx_runq_leave_group(struct phx_runq *q, uint32_t worker, uint32_t pos)
 {
-    uint32_t claimed = shared_load(&runq_slot(q, worker)->claimed, memory_order_relaxed);
-    if (runq_group_of(q, claimed) == group)
-        return; /* still needed */
-    uint32_t mine = worker + 1;
-    if (group == RUNQ_EXCLUSIVE)
+    struct phx_runq_slot *slot = runq_slot(q, worker);
+    uint32_t group = runq_group_of(q, pos), mine = worker + 1;
+    uint32_t claimed = shared_load(&slot->claimed, memory_order_relaxed);
+    int goes_on = !q->by_mail && runq_group_of(q, claimed) == group;
+    if (group == RUNQ_EXCLUSIVE && !goes_on)
         shared_swap(&q->header->alone, &mine, 0);
-    else
+    else if (group > RUNQ_EXCLUSIVE && !goes_on)
         free_permits(q, worker, group_at(q, group));
+    if (q->by_mail) /* after the permits: whoever is alone then finds them free */
+        shared_store(&slot->state, RUNQ_JOINED, memory_order_seq_cst);
+}
+
+/* ---- by mail: permits are taken between two tests ---- */
+
+/* Keeps `alone` while it waits for the others to end theirs: none of them begins another test. */
+static int enter_alone(struct phx_runq *q, uint32_t worker)
+{
+    uint32_t holder = shared_load(&q->header->alone, memory_order_seq_cst);
+    if (holder != worker + 1 &&
+        (holder != 0 || !shared_swap(&q->header->alone, &holder, worker + 1)))
+        return PHX_RUNQ_WAIT;
+    if (is_anyone_working(q, worker))
+        return PHX_RUNQ_WAIT;
+    shared_store(&runq_slot(q, worker)->state, RUNQ_WORKING, memory_order_seq_cst);
+    return 1;
+}
+
+int phx_runq_enter(struct phx_runq *q, uint32_t worker, uint32_t pos)
+{
+    if (q->ngroups == 0)
+        return 1;
+    uint32_t group = runq_group_of(q, pos);
+    if (group == RUNQ_EXCLUSIVE)
+        return enter_alone(q, worker);
+    if (begin_beside(q, worker) != 0)
+        return PHX_RUNQ_WAIT;
+    if (group == 0 || take_permit(q, worker, group_at(q, group)))
+        return 1;
+    shared_store(&runq_slot(q, worker)->state, RUNQ_JOINED, memory_order_seq_cst);
+    return PHX_RUNQ_WAIT;
 }
 
 int64_t phx_runq_permit(const struct phx_runq *q, uint32_t worker, uint32_t pos)
@@ -229,18 +262,23 @@ int64_t phx_runq_permit(const struct phx_runq *q, uint32_t worker, uint32_t pos)
 
 /* ---- the controller ---- */
 
-/* Calls for every position of a group, planned or late. */
-#define each_of_groups(q, pos)                                                                     \
-    for (uint32_t pos = 0; pos < phx_runq_positions(q); pos++)                                     \
-        if (runq_group_of((q), pos) > 0)
+/* The first position, or the next one, that may be of a group: planned ones lie at the front, late
+ * ones at the end. */
+static uint32_t skip_spans(const struct phx_runq *q, uint32_t pos)
+{
+    return pos < q->ntests && pos >= group_at(q, q->ngroups).hi ? q->ntests : pos;
+}
 
 uint32_t phx_runq_bury_groups(struct phx_runq *q, uint32_t worker)
 {
-    uint32_t started = RUNQ_NO_POS;
+    uint32_t started = RUNQ_NO_POS, positions = phx_runq_positions(q);
     if (q->ngroups == 0)
         return started;
-    each_of_groups(q, pos)
-    {
+    /* By mail the slot tells it all. */
+    for (uint32_t pos = skip_spans(q, 0); !q->by_mail && pos < positions;
+         pos = skip_spans(q, pos + 1)) {
+        if (runq_group_of(q, pos) == 0)
+            continue;
         /* Relaxed: the worker is reaped; an entry with its number is changed by nobody else. */
         uint32_t entry = shared_load(runq_ledger(q, pos), memory_order_relaxed);
         if (entry == runq_entry(worker, PHX_RUNQ_CLAIMED))
@@ -254,12 +292,18 @@ uint32_t phx_runq_bury_groups(struct phx_runq *q, uint32_t worker)
     return started;
 }
 
-uint32_t phx_runq_groups_left(const struct phx_runq *q)
+uint32_t phx_runq_groups_left(const struct phx_runq *q, uint64_t *io_us)
 {
     uint32_t left = 0;
-    if (q->ngroups == 0)
+    if (q->ngroups == 0 || q->by_mail)
         return 0;
-    each_of_groups(q, pos) left +=
-        runq_entry_state(shared_load(runq_ledger(q, pos), memory_order_relaxed)) == PHX_RUNQ_QUEUED;
+    uint32_t positions = phx_runq_positions(q);
+    for (uint32_t pos = skip_spans(q, 0); pos < positions; pos = skip_spans(q, pos + 1)) {
+        uint32_t entry = shared_load(runq_ledger(q, pos), memory_order_relaxed);
+        if (runq_group_of(q, pos) == 0 || runq_entry_state(entry) != PHX_RUNQ_QUEUED)
+            continue;
+        left++;
+        *io_us += q->cost[pos + 1] - q->cost[pos];
+    }
     return left;
 }

@@ -158,6 +158,8 @@ static void fill(struct phx_runq *q, const struct phx_plan *plan)
         for (uint32_t pos = plan->groups[i].lo; pos < plan->groups[i].hi; pos++)
             q->group[pos] = (uint16_t)(i + 1);
     }
+    for (uint32_t pos = 0; plan->mail_group && plan->ngroups > 0 && pos < plan->ntests; pos++)
+        q->group[pos] = plan->mail_group[pos];
     /* Relaxed throughout: no other process has the region yet. */
     for (uint32_t i = 0; i < plan->nspans; i++)
         shared_store(runq_word(q, i), runq_word_of(plan->spans[i].lo, plan->spans[i].hi),

@@ -266,15 +266,16 @@ static inline uint32_t runq_group_of(const struct phx_runq *q, uint32_t pos)
  * PHX_RUNQ_WAIT. */
 int phx_runq_claim_group(struct phx_runq *q, uint32_t worker, uint32_t *out_pos);
 
-/* A test of a group has ended, or was given back: permits that nobody needs are free. */
-void phx_runq_leave_group(struct phx_runq *q, uint32_t worker, uint32_t group);
+/* The worker's test at `pos` has ended, or was given back: permits that it needs no more are free.
+ */
+void phx_runq_leave_group(struct phx_runq *q, uint32_t worker, uint32_t pos);
 
 /* The worker is dead: what it had claimed is queued again, its permits are free. Returns a position
  * that it had started beside the one its slot names, or RUNQ_NO_POS. Runs in the controller. */
 uint32_t phx_runq_bury_groups(struct phx_runq *q, uint32_t worker);
 
-/* Tests of groups that nobody has claimed. */
-uint32_t phx_runq_groups_left(const struct phx_runq *q);
+/* Tests of groups that nobody has claimed; by mail 0. Their cost is added to *io_us. */
+uint32_t phx_runq_groups_left(const struct phx_runq *q, uint64_t *io_us);
 
 /* ---- between the files of the run queue ---- */
 

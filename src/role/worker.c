@@ -245,9 +245,15 @@ int phx_worker_take(struct phx_worker *worker, phx_ns timeout, uint32_t *out_tes
     return 1;
 }
 
-int phx_worker_closed(const struct phx_worker *worker)
+int phx_worker_enter(struct phx_worker *worker)
 {
-    return worker->armed ? phx_runq_closed(&worker->queue) : PHX_E_STRAY;
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    if (worker->ntaken == 0 || worker->running != PHX_RUNQ_NONE)
+        return PHX_E_STATE;
+    if (phx_runq_closed(&worker->queue))
+        return 0;
+    return phx_runq_enter(&worker->queue, worker->number, worker->taken[0]);
 }
 
 /* The test that was taken first becomes the claimed one. */

@@ -72,8 +72,10 @@ int64_t phx_worker_permit(const struct phx_worker *worker);
  */
 int phx_worker_take(struct phx_worker *worker, phx_ns timeout, uint32_t *out_test);
 
-/* Whether nobody claims any more. Returns 1, 0 or PHX_E_STRAY. */
-int phx_worker_closed(const struct phx_worker *worker);
+/* By mail: whether the test that was taken first may start beside what runs now (exclusive tests,
+ * limited groups). Returns 1; 0 when the queue is closed; PHX_RUNQ_WAIT: call again after some
+ * milliseconds; PHX_E_STRAY, PHX_E_STATE. */
+int phx_worker_enter(struct phx_worker *worker);
 
 /* The claimed test (by mail: the one taken first) starts. / enters a phase. / has ended, its
  * reports being written: the controller is told, then the ledger. phx_worker_end also returns what

@@ -214,13 +214,37 @@ static int make_draft(struct draft *draft, const struct phx_collection *tests,
                         &draft->nlong);
 }
 
+/* Who runs what is a scheduler's; of the plan only the limits are left. */
+static int plan_by_mail(struct phx_plan *out, const struct phx_collection *tests, uint32_t nworkers)
+{
+    struct phx_plan plan;
+    int status = phx_plan_by_mail(&plan, phx_collection_count(tests), nworkers);
+    if (status < 0)
+        return status;
+    if (tests->nlimits > 0) {
+        plan.groups = calloc(tests->nlimits, sizeof *plan.groups);
+        plan.mail_group = calloc(plan.ntests, sizeof *plan.mail_group);
+        if (!plan.groups || !plan.mail_group) {
+            phx_plan_fini(&plan);
+            return -ENOMEM;
+        }
+        plan.ngroups = tests->nlimits;
+    }
+    for (uint32_t i = 0; i < tests->nlimits; i++)
+        plan.groups[i].permits = tests->limits[i].permits;
+    for (uint32_t test = 0; tests->nlimits > 0 && test < plan.ntests; test++)
+        plan.mail_group[test] = (uint16_t)phx_collection_limit_of(tests, test);
+    *out = plan;
+    return 0;
+}
+
 int phx_planner_make(struct phx_plan *out, const struct phx_collection *tests,
                      const struct phx_planner_options *options)
 {
     if (options->nworkers == 0)
         return -EINVAL;
     if (options->dist == PHX_DIST_MAIL)
-        return phx_plan_by_mail(out, phx_collection_count(tests), options->nworkers);
+        return plan_by_mail(out, tests, options->nworkers);
     struct phx_plan plan = {.ntests = phx_collection_count(tests),
                             .nspans = options->nworkers,
                             .ngroups = tests->nlimits,

@@ -235,11 +235,11 @@ START_TEST(a_closed_queue_ends_who_waits)
     start(1);
     send_tests(0, 0, 3);
     takes(0, 0);
-    ck_assert_int_eq(phx_worker_closed(&workers[0]), 0);
+    ck_assert_int_eq(phx_worker_enter(&workers[0]), 1);
     phx_runq_close(&queue);
     phx_post_wake_all(post);
     ck_assert_int_eq(take(0, &test), 0);
-    ck_assert_int_eq(phx_worker_closed(&workers[0]), 1);
+    ck_assert_int_eq(phx_worker_enter(&workers[0]), 0);
 }
 END_TEST
 
