@@ -61,7 +61,7 @@ class Target:
     label: str
     limit: float
     value: Callable[[Results, str], float]
-    unit: str  # "of sequential", "s" or "MB"
+    unit: str  # "of sequential", "s", "MB" or "set-ups"
 
 
 @dataclass
@@ -75,6 +75,7 @@ class Case:
     targets: list[Target] = field(default_factory=list)
     rounds: int = 5
     with_memory: bool = False
+    setups_log: Path | None = None  # where a run writes a line for each set-up
     note: str = ""
     write: Callable[[], None] = lambda: None
 
@@ -82,7 +83,7 @@ class Case:
         self.targets.append(Target(label, limit, self.value, self.unit))
 
 
-def _commands(workers: list[int], *args: str, **environment: str) -> list[Command]:
+def commands(workers: list[int], *args: str, **environment: str) -> list[Command]:
     """Sequential pytest, and the others with each number of workers."""
     found = [
         Command(
@@ -99,14 +100,14 @@ def _commands(workers: list[int], *args: str, **environment: str) -> list[Comman
 
 
 def _sleep_case(count: int, limit: float) -> Case:
-    commands = _commands([count])
-    commands[0].environment = {"BENCH_SLEEP": "0"}
+    of_case = commands([count])
+    of_case[0].environment = {"BENCH_SLEEP": "0"}
     directory = SUITES / f"sleep{count}"
     case = Case(
         key=f"sleep{count}",
         title=f"{count} tests that sleep 2 s, -n {count}",
         directory=directory,
-        commands=commands,
+        commands=of_case,
         value=beyond_sleep,
         unit="s",
         note="The sequential run is of the same tests with sleeps of 0 s: its time is the start-up. "
@@ -125,7 +126,7 @@ def _memory_case(iterating: bool) -> Case:
         key=key,
         title=f"memory: 200 MB loaded at collection, {what}, -n 8",
         directory=directory,
-        commands=_commands([8]),
+        commands=commands([8]),
         value=memory,
         unit="MB",
         rounds=3,
@@ -146,18 +147,18 @@ def _trivial_case(key: str, tests: int, workers: list[int], scale: float) -> Cas
         key=key,
         title=f"{100 * per_file:,} trivial tests in 100 files",
         directory=directory,
-        commands=_commands(workers),
+        commands=commands(workers),
         write=lambda: suites.trivial(directory, 100, per_file),
     )
 
 
 def _real_case(project: real.Project) -> Case:
-    commands = _commands([2, 4, 8], *project.args, PYTHONPATH=str(real.SITE))
+    of_case = commands([2, 4, 8], *project.args, PYTHONPATH=str(real.SITE))
     return Case(
         key=f"real-{project.name}",
         title=f"{project.name} {project.version} ({project.kind})",
         directory=project.source,
-        commands=commands,
+        commands=of_case,
         rounds=3,
         note=project.note,
     )
@@ -175,7 +176,7 @@ def all_cases(quick: bool) -> list[Case]:
         key="imports",
         title=f"import-heavy: {suites.IMPORT_FILES} files, {suites.IMPORT_SECONDS * scale:g} s of imports",
         directory=imports_at,
-        commands=_commands([2, 8]),
+        commands=commands([2, 8]),
         write=lambda: suites.import_heavy(imports_at, python_of(PHALANX), scale),
     )
     imports.target("phalanx -n 2", 1.05)

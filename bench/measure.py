@@ -39,6 +39,7 @@ class Sample:
     status: int
     peak_pss_mb: float = 0.0
     outcomes: dict[str, int] = field(default_factory=dict)
+    setups: int = 0  # of the fixture that a case counts
 
 
 def become_subreaper() -> None:

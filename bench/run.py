@@ -23,6 +23,7 @@ import environments
 import instructions
 import measure
 import real
+import scheduling
 import tables
 from cases import SUITES, Case, Command, all_cases
 from tables import QUIET, Measured
@@ -70,9 +71,13 @@ def run_command(case: Case, command: Command) -> measure.Sample:
     logs.mkdir(exist_ok=True)
     log = logs / f"{case.key}-{command.label.replace(' ', '')}.log"
     environment = measure.clean_environment(**command.environment)
+    if case.setups_log:
+        case.setups_log.unlink(missing_ok=True)
     sample = measure.run(
         command.argv, case.directory, log, RUN_TIMEOUT_S, environment, case.with_memory
     )
+    if case.setups_log:
+        sample.setups = len(case.setups_log.read_text().splitlines())
     if sample.status != 0:
         say(f"  {command.label}: exit status {sample.status}, see {log}")
     return sample
@@ -133,7 +138,7 @@ def write_docs(parts: dict[str, str]) -> None:
 
 def main() -> int:
     quick = "--quick" in sys.argv
-    cases = all_cases(quick)
+    cases = [*all_cases(quick), *scheduling.cases()]
     arguments = parse_arguments([*(case.key for case in cases), "instructions"])
     chosen = arguments.case or [*(case.key for case in cases), "instructions"]
     start = time.monotonic()

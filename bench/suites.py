@@ -73,21 +73,21 @@ def _trivial(count: int) -> str:
     return "\n\n".join(_TRIVIAL.format(number=number) for number in range(count))
 
 
-def _new(directory: Path) -> Path:
+def new(directory: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "pytest.ini").write_text("[pytest]\n")
     return directory
 
 
 def trivial(directory: Path, files: int, per_file: int) -> None:
-    _new(directory)
+    new(directory)
     for number in range(files):
         (directory / f"test_{number:03}.py").write_text(_trivial(per_file))
 
 
 def import_heavy(directory: Path, python: Path, scale: float) -> None:
     """Files whose import computes; together IMPORT_SECONDS on this machine when it has nothing else to do."""
-    _new(directory)
+    new(directory)
     output = subprocess.run([python, "-c", _CALIBRATE], check=True, capture_output=True, text=True)
     seconds_per_round = float(output.stdout) / 1_000_000
     rounds = int(IMPORT_SECONDS * scale / IMPORT_FILES / seconds_per_round)
@@ -98,14 +98,14 @@ def import_heavy(directory: Path, python: Path, scale: float) -> None:
 
 def sleeping(directory: Path, count: int) -> None:
     """Tests that sleep two seconds each, or $BENCH_SLEEP."""
-    _new(directory)
+    new(directory)
     tests = [f"def test_{number}():\n    time.sleep(SECONDS)\n" for number in range(count)]
     (directory / "test_sleep.py").write_text(_SLEEPING + "\n\n".join(tests))
 
 
 def memory(directory: Path, iterating: bool) -> None:
     """Eight files of eight tests; one module of ROWS, loaded when they are collected."""
-    _new(directory)
+    new(directory)
     (directory / "rows.py").write_text(_ROWS)
     head = _ITERATING if iterating else _UNTOUCHED
     for number in range(8):

@@ -42,6 +42,8 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def show_value(value: float, unit: str) -> str:
     if unit == "MB":
         return f"{value:,.0f} MB"
+    if unit == "set-ups":
+        return f"{value:g}"
     return f"{value:.2f} s" if unit == "s" else f"{value:.2f}"
 
 
@@ -70,7 +72,8 @@ def targets_table(cases: list[Measured]) -> str:
             )
             rows.append(
                 [
-                    f"{measured.case.title}: `{target.label.partition(' ')[2]}`",
+                    f"{measured.case.title}: `{target.label.partition(' ')[2]}`"
+                    + (", set-ups" if target.unit == "set-ups" else ""),
                     f"≤ {show_value(target.limit, target.unit)}",
                     f"**{show_value(value, target.unit)}**",
                     "✓" if value <= target.limit else "✗",
@@ -104,6 +107,8 @@ def _case_table(measured: Measured) -> str:
     case, results = measured.case, measured.results
     header = ["run", "median", "fastest to slowest", "CPU", "rounds"]
     header.append({"MB": "peak PSS", "s": "beyond"}.get(case.unit, "ratio"))
+    if case.setups_log:
+        header.append("set-ups")
     with_outcomes = case.key.startswith("real-")
     if with_outcomes:
         header.append("outcomes")
@@ -126,6 +131,9 @@ def _case_table(measured: Measured) -> str:
             ]
         else:
             row += ["–", "", "", "0", "–"]
+        if case.setups_log:
+            counts = [sample.setups for sample in counted]
+            row.append(f"{min(counts)} to {max(counts)}" if counts else "")
         if with_outcomes:
             row.append(show_outcomes(samples))
         rows.append(row)
