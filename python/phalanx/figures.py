@@ -13,22 +13,6 @@ from phalanx import _engine, late_options
 figures_key = pytest.StashKey[dict[str, Any]]()
 
 
-def code_of(report: Any) -> str:
-    """One letter for what a report says of its test; "" when it says nothing."""
-    outcome = report.outcome
-    if outcome == "passed":
-        if report.when != "call":
-            return ""
-        if hasattr(report, "flaky_tries"):
-            return "~"
-        return "X" if hasattr(report, "wasxfail") else "p"
-    if outcome == "skipped":
-        return "x" if hasattr(report, "wasxfail") else "s"
-    if outcome == "failed":
-        return {"call": "f", "???": "!"}.get(report.when, "e")
-    return "R"
-
-
 class Figures:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

@@ -12,15 +12,12 @@ from typing import Any
 
 import pytest
 
-from phalanx import _engine, count
+from phalanx import _engine, count, outcomes
 from phalanx.flakiness import percent
 from phalanx.run import Run
 
-NONE = ord(" ")
-# From these letters to those of src/report/record.h.
+# From the letters of phalanx.outcomes to those of src/report/record.h.
 _RECORD_CODES = bytes.maketrans(b" .FEsxXRC", b"?pfesxX~!")
-
-PASSED, FAILED, ERROR, SKIPPED, XFAILED, XPASSED, RERUN, CRASHED = map(ord, ".FEsxXRC")
 
 
 class History:
@@ -87,7 +84,7 @@ class History:
             return  # two of three reports
         test = getattr(report, "item_index", -1)
         if 0 <= test < len(self._outcomes):
-            self._outcomes[test] = _combined(self._outcomes[test], _letter(report))
+            self._outcomes[test] = outcomes.combined(self._outcomes[test], outcomes.letter(report))
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
@@ -101,28 +98,3 @@ class History:
                 f"flaky in the last {runs} run{'s' if runs > 1 else ''}: {flaky} of {tests} tests "
                 f"({percent(flaky, tests)}); 'phalanx history flaky' shows them"
             )
-
-
-def _letter(report: Any) -> int:
-    """What one phase's report says of the whole test."""
-    outcome = report.outcome
-    if outcome == "passed":
-        if report.when != "call":
-            return NONE
-        return XPASSED if hasattr(report, "wasxfail") else PASSED
-    if outcome == "skipped":
-        return XFAILED if hasattr(report, "wasxfail") else SKIPPED
-    if outcome == "failed":
-        if report.when == "call":
-            return FAILED
-        return ERROR if report.when in ("setup", "teardown") else CRASHED
-    return RERUN  # what plugins call it: "rerun", "retried"
-
-
-def _combined(earlier: int, later: int) -> int:
-    """A failure is what remains of a test, whatever else it reports; passing after a rerun is told apart."""
-    if later == NONE or earlier in (FAILED, CRASHED) or (earlier == ERROR and later != CRASHED):
-        return earlier
-    if earlier == RERUN and later == PASSED:
-        return RERUN
-    return later

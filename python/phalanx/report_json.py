@@ -13,20 +13,19 @@ from typing import Any
 
 import pytest
 
-from phalanx import figures, late_options
+from phalanx import figures, late_options, outcomes
 
 SCHEMA = 1
 
 NAMES = {
-    "p": "passed",
-    "f": "failed",
-    "e": "error",
-    "s": "skipped",
-    "x": "xfailed",
-    "X": "xpassed",
-    "~": "flaky",
-    "R": "rerun",
-    "!": "failed",  # a crash is one: sequential pytest would not be there to say so
+    outcomes.PASSED: "passed",
+    outcomes.FAILED: "failed",
+    outcomes.ERROR: "error",
+    outcomes.SKIPPED: "skipped",
+    outcomes.XFAILED: "xfailed",
+    outcomes.XPASSED: "xpassed",
+    outcomes.RERUN: "rerun",
+    outcomes.CRASHED: "failed",  # a crash is one: sequential pytest would not be there to say so
 }
 
 
@@ -50,9 +49,11 @@ class JsonReport:
             self._durations[nodeid] = duration
         if report.when != "call" and report.outcome == "passed":
             return  # two of three reports
-        code = figures.code_of(report)
-        if code:
-            self._outcomes.setdefault(nodeid, []).append(NAMES[code])
+        if report.outcome == "passed" and hasattr(report, "flaky_tries"):
+            name = "flaky"
+        else:
+            name = NAMES[outcomes.letter(report)]
+        self._outcomes.setdefault(nodeid, []).append(name)
 
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
