@@ -43,9 +43,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self._marks: dict[object, _Marks] = {None: None}
-        self._said: dict[
-            str, tuple[int, str]
-        ] = {}  # of a group: its limit, and the test that said so
+        # Of a group: its limit, and the test that said so.
+        self._said: dict[str, tuple[int, str]] = {}
 
     def read(self, items: Iterable[pytest.Item]) -> Limits:
         limits = {}

@@ -11,7 +11,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -33,6 +33,7 @@ PASSES_NEXTITEM_ON = frozenset(
     }
 )
 
+Answer = TypeVar("Answer")
 SetTitle = Callable[[str], None]
 set_title: SetTitle | None
 try:
@@ -177,7 +178,7 @@ class WorkerInteractor:
         while index is not None:
             self.item_index = index
             item = items[index]
-            self._start(worker)
+            self._ask(worker.start)
             self.title("running", item.nodeid)
             self._next = _UNCLAIMED
             if self._early_claims:
@@ -185,7 +186,7 @@ class WorkerInteractor:
             protocol(item=item, nextitem=self._next_item(items))
             if self._next is _UNCLAIMED:  # nobody called pytest_runtest_teardown
                 self._claim_next(session)
-            self._end(worker)
+            self._ask(worker.end)
             self.title("idle")
             index = self._next
             if session.shouldfail or session.shouldstop:
@@ -203,38 +204,18 @@ class WorkerInteractor:
         if session.shouldfail or session.shouldstop:
             self.worker.close_queue()
             return None
-        try:
-            return self.worker.claim()
-        except _engine.StrayProcess:
-            self.end_stray()
+        return self._ask(self.worker.claim)
 
     def slot(self) -> int:
         """The permit that the running test's group has given it."""
         assert self.worker is not None
-        try:
-            return self.worker.permit()
-        except _engine.StrayProcess:
-            self.end_stray()
+        return self._ask(self.worker.permit)
 
-    # A child that a test forked and that returns from it must not run on: every way into the engine ends it,
-    # before teardowns run twice.
-
-    def _enter(self, phase: int) -> None:
+    def _ask(self, call: Callable[..., Answer], *args: Any) -> Answer:
+        """The way into the engine while tests run. A child that a test forked and that returns from it must
+        not run on: it is ended here, before teardowns run twice."""
         try:
-            if self.worker is not None:
-                self.worker.phase(phase)
-        except _engine.StrayProcess:
-            self.end_stray()
-
-    def _start(self, worker: _engine.Worker) -> None:
-        try:
-            worker.start()
-        except _engine.StrayProcess:
-            self.end_stray()
-
-    def _end(self, worker: _engine.Worker) -> None:
-        try:
-            worker.end()
+            return call(*args)
         except _engine.StrayProcess:
             self.end_stray()
 
@@ -304,7 +285,8 @@ class WorkerInteractor:
                 report.nodeid,
                 report.location,
             )
-        self._enter(_phase_after(report))
+        if self.worker is not None:
+            self._ask(self.worker.phase, _phase_after(report))
 
     def _tell_xml(self, record: dict[str, Any]) -> None:
         self.send(_engine.MSG_XML_RECORD, record)
