@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/order.h"
 #include "cli/command.h"
 #include "cli/history_command.h"
 #include "cli/place.h"
@@ -70,15 +71,14 @@ static int gather(void *context, const struct phx_history_test *test, int64_t si
     return 0;
 }
 
-/* The worst first; else by name, as they came. */
+/* The worst first; else by name. */
 static int worse(const void *left, const void *right)
 {
     const struct flaky *a = left, *b = right;
     uint64_t x = (uint64_t)a->nbad * b->nruns, y = (uint64_t)b->nbad * a->nruns;
     if (x != y)
         return x > y ? -1 : 1;
-    size_t common = a->node_id_size < b->node_id_size ? a->node_id_size : b->node_id_size;
-    return memcmp(a->node_id, b->node_id, common);
+    return phx_order_bytes(a->node_id, a->node_id_size, b->node_id, b->node_id_size);
 }
 
 /* ---- a test ---- */
@@ -130,14 +130,6 @@ static void print_sign(const struct phx_sign *sign)
            sign->without);
 }
 
-static size_t count_bad(const struct phx_trials *trials)
-{
-    size_t bad = 0;
-    for (size_t i = 0; i < trials->count; i++)
-        bad += phx_outcome_kind(trials->list[i].outcome) == PHX_OUTCOME_BAD;
-    return bad;
-}
-
 static int print_test(struct phx_history *history, const struct flaky *test, int64_t since,
                       struct phx_err *err)
 {
@@ -150,7 +142,7 @@ static int print_test(struct phx_history *history, const struct flaky *test, int
     put_name(test->node_id, test->node_id_size);
     printf("\n  failed in %u of %u runs", test->nbad, test->nruns);
     if (trials.count > 0)
-        printf(", %zu of %zu trials", count_bad(&trials), trials.count);
+        printf(", %zu of %zu trials", phx_trials_bad(trials.list, trials.count), trials.count);
     putchar('\n');
     int count = phx_distinguish(signs, trials.list, trials.count);
     for (int i = 0; i < count; i++)

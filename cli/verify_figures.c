@@ -93,8 +93,7 @@ static int base_of(char *out, size_t size, const char *node_id)
     struct phx_repeat repeat;
     if (!phx_repeat_of(node_id, strlen(node_id), &repeat))
         return 0;
-    snprintf(out, size, "%.*s%s", (int)repeat.base_size, node_id,
-             node_id[repeat.base_size] == '-' ? "]" : "");
+    out[phx_repeat_base(out, size - 1, node_id, &repeat)] = '\0';
     return 1;
 }
 

@@ -102,10 +102,5 @@ static PyType_Spec spec = {.name = "phalanx._engine.TreeWatch",
 
 int phx_py_add_treewatch(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
-    if (!type)
-        return -1;
-    int status = PyModule_AddType(module, (PyTypeObject *)type);
-    Py_DECREF(type);
-    return status;
+    return phx_py_add_type(module, &spec);
 }

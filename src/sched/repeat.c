@@ -36,6 +36,15 @@ int phx_repeat_of(const char *node_id, size_t size, struct phx_repeat *out)
     return 1;
 }
 
+size_t phx_repeat_base(char *out, size_t max, const char *node_id, const struct phx_repeat *repeat)
+{
+    size_t size = repeat->base_size < max ? repeat->base_size : max;
+    memcpy(out, node_id, size);
+    if (node_id[repeat->base_size] == '-' && size < max) /* parameters: `[a-3-10]` */
+        out[size++] = ']';
+    return size;
+}
+
 /* ---- dealing ---- */
 
 static int repeat_of_unit(const struct phx_units *units, const struct phx_collection *tests,

@@ -23,6 +23,11 @@ struct phx_repeat {
 /* Reads the end of a node id. Returns 1 with *out, or 0 when it names no repetition. */
 int phx_repeat_of(const char *node_id, size_t size, struct phx_repeat *out);
 
+/* Writes the node id of the test that `node_id` repeats: `test_x[a]` for `test_x[a-3-10]`, of which
+ * phx_repeat_of has said `repeat`. At most `max` bytes of it, without a zero behind them; a node id
+ * is never shorter. Returns how many. */
+size_t phx_repeat_base(char *out, size_t max, const char *node_id, const struct phx_repeat *repeat);
+
 /* Deals units of one test each. Repetitions come first: those that stand side by side (scope
  * function) go to one span after the other; where whole classes, modules or sessions are repeated,
  * repetition k goes to span k modulo nspans, so that the same tests meet there too. The rest

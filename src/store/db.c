@@ -240,6 +240,12 @@ static int move(const char *path, const char *aside, const char *ending)
     return status;
 }
 
+uint32_t phx_db_column_u32(sqlite3_stmt *row, int column)
+{
+    int64_t value = sqlite3_column_int64(row, column);
+    return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
 int phx_db_set_aside(const char *path, struct phx_err *err)
 {
     struct stat mine, there;

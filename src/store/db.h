@@ -10,6 +10,7 @@
 #define PHX_STORE_DB_H
 
 #include <sqlite3.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -37,6 +38,10 @@ int phx_db_run(sqlite3 *db, const char *sql, const char *doing, struct phx_err *
 
 /* Prepares a statement; out is set on success only. Returns 0 or a negative code. */
 int phx_db_prepare(sqlite3_stmt **out, sqlite3 *db, const char *sql, struct phx_err *err);
+
+/* A column of a row. What does not fit, as a file may hold anything, becomes the nearest that does.
+ */
+uint32_t phx_db_column_u32(sqlite3_stmt *row, int column);
 
 /* Moves a damaged history out of the way, to `path`.damaged (one that is there is replaced). If
  * another process has done so already, nothing happens.

@@ -2,9 +2,8 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "store/outcomes.h"
+#include "base/order.h"
 
 #define LIMIT 0.05
 
@@ -12,11 +11,6 @@
 enum { LEAST_DIFFERENCE_US = 100000 };
 
 typedef int (*compare_fn)(const void *, const void *);
-
-static int is_bad(const struct phx_trial *trial)
-{
-    return phx_outcome_kind(trial->outcome) == PHX_OUTCOME_BAD;
-}
 
 static double log_factorial(size_t n)
 {
@@ -59,9 +53,7 @@ static int by_predecessor(const void *left, const void *right)
     const struct phx_trial *a = left, *b = right;
     if (!a->after || !b->after)
         return (a->after != NULL) - (b->after != NULL);
-    size_t common = a->after_size < b->after_size ? a->after_size : b->after_size;
-    int order = memcmp(a->after, b->after, common);
-    return order ? order : (a->after_size > b->after_size) - (a->after_size < b->after_size);
+    return phx_order_bytes(a->after, a->after_size, b->after, b->after_size);
 }
 
 static int by_duration(const void *left, const void *right)
@@ -70,21 +62,13 @@ static int by_duration(const void *left, const void *right)
     return (a->took_us > b->took_us) - (a->took_us < b->took_us);
 }
 
-static size_t count_bad(const struct phx_trial *trials, size_t count)
-{
-    size_t bad = 0;
-    for (size_t i = 0; i < count; i++)
-        bad += is_bad(&trials[i]) != 0;
-    return bad;
-}
-
 /* What it means that trials[first … end) are those that have something. */
 static struct phx_sign sign_of(enum phx_sign_kind kind, const struct phx_trial *trials,
                                size_t count, size_t first, size_t end)
 {
     struct phx_sign sign = {.kind = kind, .example = trials[first], .with = end - first};
-    size_t bad = count_bad(trials, count);
-    sign.bad_with = count_bad(trials + first, sign.with);
+    size_t bad = phx_trials_bad(trials, count);
+    sign.bad_with = phx_trials_bad(trials + first, sign.with);
     sign.without = count - sign.with;
     sign.bad_without = bad - sign.bad_with;
     sign.probability =
@@ -117,7 +101,7 @@ static struct phx_sign best_value(enum phx_sign_kind kind, struct phx_trial *tri
 /* Both ways were tried, hence twice the probability. */
 static struct phx_sign slower_or_faster(struct phx_trial *trials, size_t count)
 {
-    size_t bad = count_bad(trials, count);
+    size_t bad = phx_trials_bad(trials, count);
     qsort(trials, count, sizeof *trials, by_duration);
     size_t first = count - bad, end = bad;
     while (first > 0 && trials[first - 1].took_us == trials[first].took_us)
@@ -150,7 +134,7 @@ static int by_probability(const void *left, const void *right)
 
 int phx_distinguish(struct phx_sign *out, struct phx_trial *trials, size_t count)
 {
-    size_t bad = count_bad(trials, count), unrepeated = 0;
+    size_t bad = phx_trials_bad(trials, count), unrepeated = 0;
     int found = 0;
     if (bad == 0 || bad == count)
         return 0;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/order.h"
 #include "role/controller.h"
 #include "sched/collection.h"
 #include "sched/repeat.h"
@@ -44,10 +45,7 @@ struct gathering {
 static int by_id(const void *left, const void *right)
 {
     const struct entry *a = left, *b = right;
-    size_t common = a->id_size < b->id_size ? a->id_size : b->id_size;
-    int order = memcmp(a->id, b->id, common);
-    if (order == 0)
-        order = (a->id_size > b->id_size) - (a->id_size < b->id_size);
+    int order = phx_order_bytes(a->id, a->id_size, b->id, b->id_size);
     return order ? order : (a->test > b->test) - (a->test < b->test);
 }
 
@@ -66,12 +64,8 @@ static int join_repetitions(struct gathering *g)
         if (entry->test >= g->ntests || !g->repetitions[entry->test] ||
             !phx_repeat_of(entry->id, entry->id_size, &repeat))
             continue;
-        int has_more = entry->id[repeat.base_size] == '-'; /* parameters: `[a-3-10]` */
-        memcpy(at, entry->id, repeat.base_size);
-        if (has_more)
-            at[repeat.base_size] = ']';
+        entry->id_size = phx_repeat_base(at, entry->id_size, entry->id, &repeat);
         entry->id = at;
-        entry->id_size = repeat.base_size + (size_t)has_more;
         entry->repetition = repeat.index;
         at += entry->id_size;
     }

@@ -25,22 +25,17 @@ void phx_history_close(struct phx_history *history)
     sqlite3_finalize(history->find);
     sqlite3_finalize(history->put);
     sqlite3_finalize(history->put_trial);
+    sqlite3_finalize(history->forget_trials);
     phx_db_close(history->db);
     *history = (struct phx_history){0};
 }
 
 /* ---- rows ---- */
 
-static uint32_t column_u32(sqlite3_stmt *row, int column)
-{
-    int64_t value = sqlite3_column_int64(row, column);
-    return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-}
-
 /* Fills everything but the node id. What makes no sense in a row counts as unknown. */
 static void read_test(sqlite3_stmt *row, struct phx_history_test *out)
 {
-    out->estimate.nmeasured = column_u32(row, 1);
+    out->estimate.nmeasured = phx_db_column_u32(row, 1);
     out->measured_at = sqlite3_column_int64(row, 2);
     out->seen_at = sqlite3_column_int64(row, 3);
     for (int i = 0; i < PHX_ESTIMATE_PHASES; i++) {
@@ -148,8 +143,8 @@ int phx_history_each_run(struct phx_history *history, int64_t most,
                                       .uid = uid ? uid : "",
                                       .ended_at = sqlite3_column_int64(rows, 2),
                                       .wall_ms = sqlite3_column_int64(rows, 3),
-                                      .nworkers = column_u32(rows, 4),
-                                      .ntests = column_u32(rows, 5),
+                                      .nworkers = phx_db_column_u32(rows, 4),
+                                      .ntests = phx_db_column_u32(rows, 5),
                                       .complete = sqlite3_column_int(rows, 6) != 0};
         status = each(context, &run);
     }
@@ -177,7 +172,7 @@ int64_t phx_history_costs(struct phx_history *history, const struct phx_collecti
         bind_id(find, 1, node_id, size);
         int rc = sqlite3_step(find);
         if (rc == SQLITE_ROW) {
-            estimate.nmeasured = column_u32(find, 0);
+            estimate.nmeasured = phx_db_column_u32(find, 0);
             for (int i = 0; i < PHX_ESTIMATE_PHASES; i++)
                 estimate.mean_us[i] = sqlite3_column_double(find, 1 + i);
         }

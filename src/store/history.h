@@ -21,7 +21,7 @@ struct phx_collection;
 
 struct phx_history { /* opaque, but for store/ */
     sqlite3 *db;
-    sqlite3_stmt *find, *put, *put_trial; /* owned; made when first used */
+    sqlite3_stmt *find, *put, *put_trial, *forget_trials; /* owned; made when first used */
 };
 
 struct phx_history_run {

@@ -11,12 +11,6 @@ static void bind_id(sqlite3_stmt *statement, int at, const char *text, size_t si
     sqlite3_bind_text64(statement, at, text, size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
-static uint32_t column_u32(sqlite3_stmt *row, int column)
-{
-    int64_t value = sqlite3_column_int64(row, column);
-    return value < 0 ? 0 : value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-}
-
 /* ---- reading ---- */
 
 /* While the list grows its texts move: until the end `after` is where they begin, plus one. */
@@ -58,9 +52,9 @@ static int add_row(struct loading *in, sqlite3_stmt *row)
     struct phx_trial *trial = &in->trials.list[in->trials.count++];
     *trial = (struct phx_trial){.run = sqlite3_column_int64(row, 5),
                                 .outcome = outcome[0],
-                                .repetition = column_u32(row, 1),
-                                .worker = column_u32(row, 2),
-                                .took_us = column_u32(row, 3),
+                                .repetition = phx_db_column_u32(row, 1),
+                                .worker = phx_db_column_u32(row, 2),
+                                .took_us = phx_db_column_u32(row, 3),
                                 .after = after ? in->trials.texts : NULL,
                                 .after_size = after_size};
     if (after && in->trials.texts) /* which has room by now */
@@ -122,6 +116,14 @@ void phx_trials_fini(struct phx_trials *trials)
     *trials = (struct phx_trials){0};
 }
 
+size_t phx_trials_bad(const struct phx_trial *list, size_t count)
+{
+    size_t bad = 0;
+    for (size_t i = 0; i < count; i++)
+        bad += phx_outcome_kind(list[i].outcome) == PHX_OUTCOME_BAD;
+    return bad;
+}
+
 /* ---- writing ---- */
 
 static int put_one(struct phx_history *history, const struct phx_trial *trial, size_t number,
@@ -165,16 +167,15 @@ int phx_trials_put(struct phx_history *history, const char *node_id, size_t size
 int phx_trials_forget(struct phx_history *history, const char *node_id, size_t size, int64_t before,
                       struct phx_err *err)
 {
-    sqlite3_stmt *forget;
-    int status = phx_db_prepare(&forget, history->db,
-                                "DELETE FROM trial WHERE node_id = ?1 AND run < ?2", err);
-    if (status < 0)
-        return status;
-    bind_id(forget, 1, node_id, size);
-    sqlite3_bind_int64(forget, 2, before);
-    int rc = sqlite3_step(forget);
-    if (rc != SQLITE_DONE)
-        status = phx_db_error(history->db, rc, "write", err);
-    sqlite3_finalize(forget);
-    return status;
+    if (!history->forget_trials) {
+        int status = phx_db_prepare(&history->forget_trials, history->db,
+                                    "DELETE FROM trial WHERE node_id = ?1 AND run < ?2", err);
+        if (status < 0)
+            return status;
+    }
+    bind_id(history->forget_trials, 1, node_id, size);
+    sqlite3_bind_int64(history->forget_trials, 2, before);
+    int rc = sqlite3_step(history->forget_trials);
+    sqlite3_reset(history->forget_trials);
+    return rc == SQLITE_DONE ? 0 : phx_db_error(history->db, rc, "write", err);
 }

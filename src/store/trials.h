@@ -40,6 +40,9 @@ int phx_trials_load(struct phx_trials *out, struct phx_history *history, const c
 
 void phx_trials_fini(struct phx_trials *trials);
 
+/* How many of these came out badly. */
+size_t phx_trials_bad(const struct phx_trial *list, size_t count);
+
 /* Writes the trials of a test in run `run`, within a transaction. Returns 0 or a negative code. */
 int phx_trials_put(struct phx_history *history, const char *node_id, size_t size, int64_t run,
                    const struct phx_trial *list, size_t count, struct phx_err *err);

@@ -12,10 +12,13 @@ START_TEST(the_end_of_a_node_id_names_a_repetition)
         const char *node_id;
         size_t base_size;
         uint32_t index, total;
+        const char *base;
     } cases[] = {
-        {"t.py::test_x[3-10]", 12, 3, 10}, {"t.py::test_x[a-3-10]", 14, 3, 10},
-        {"t.py::test_x[1-2-3]", 14, 2, 3}, {"t.py::test_x[10-10]", 12, 10, 10},
-        {"t.py::test_x[1-2]", 12, 1, 2},
+        {"t.py::test_x[3-10]", 12, 3, 10, "t.py::test_x"},
+        {"t.py::test_x[a-3-10]", 14, 3, 10, "t.py::test_x[a]"},
+        {"t.py::test_x[1-2-3]", 14, 2, 3, "t.py::test_x[1]"},
+        {"t.py::test_x[10-10]", 12, 10, 10, "t.py::test_x"},
+        {"t.py::test_x[1-2]", 12, 1, 2, "t.py::test_x"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct phx_repeat repeat;
@@ -24,6 +27,10 @@ START_TEST(the_end_of_a_node_id_names_a_repetition)
         ck_assert_uint_eq(repeat.base_size, cases[i].base_size);
         ck_assert_uint_eq(repeat.index, cases[i].index);
         ck_assert_uint_eq(repeat.total, cases[i].total);
+        char base[32] = "";
+        ck_assert_uint_eq(phx_repeat_base(base, sizeof base, id, &repeat), strlen(cases[i].base));
+        ck_assert_str_eq(base, cases[i].base);
+        ck_assert_uint_eq(phx_repeat_base(base, 3, id, &repeat), 3); /* what there is room for */
     }
 }
 END_TEST
