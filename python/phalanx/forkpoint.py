@@ -33,7 +33,7 @@ class ForkPoint:
         self.workerinput: identity.WorkerInput | None = None  # the same as plugins see it
         self.inherited = forking.Inherited()
         self.stderr = stderr  # the real one, whatever is captured
-        self.send: Callable[[int, object], int] = zygote.send
+        self.send: Callable[[int, object], int] = self._send
         self.has_collected = False  # before this worker was forked
         self._zygote = zygote
         self._may_check = method != "fork"
@@ -45,6 +45,13 @@ class ForkPoint:
         )
         self._one_at_a_time = threading.RLock()
         self._leave: Callable[[], None] = _nothing
+
+    def _send(self, kind: int, value: object) -> int:
+        """To the controller, from whatever this process is. While another thread parts, what this one has to
+        say waits: the controller hears a zygote or a worker, and nothing from between the two."""
+        with self._one_at_a_time:
+            speaker = self._zygote if self.worker is None else self.worker
+            return speaker.send(kind, value)
 
     # ---- traps ----
 

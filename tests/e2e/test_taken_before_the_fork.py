@@ -334,6 +334,23 @@ def test_a_thread_reads_who_it_is(project: Project) -> None:
     assert set(project.log()) == {"gw0 gw0", "gw1 gw1"}
 
 
+def test_a_thread_reads_who_it_is_while_tests_are_collected(project: Project) -> None:
+    """What the main thread has to say of its collection waits until the process is a worker."""
+    project.write(
+        {
+            "conftest.py": """
+                import os, threading
+
+                threading.Thread(target=lambda: os.environ["PYTEST_XDIST_WORKER"]).start()
+            """,
+            **files("def test_it(): pass", 150),
+        }
+    )
+    run = project.run("-n2")
+    assert run.counts == {"passed": 150} and run.workers == {"gw0", "gw1"}, str(run)
+    assert not run.has_line("node down"), str(run)
+
+
 # ---- errors that nobody has told of yet ----
 
 
