@@ -16,8 +16,4 @@ CASE = Case(
     load=["rerunfailures"],
     steps=[["--reruns=1", "-rR"], ["--reruns=2", "-rR", "--only-rerun=OSError"]],
     output=output,
-    known={
-        "counts": "what a fixture of a class warns of comes once from each worker that sets it up, where a class may "
-        "be run by several",
-    },
 )

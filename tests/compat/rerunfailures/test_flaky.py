@@ -50,11 +50,12 @@ def test_good():
     pass
 
 
-class TestClass:
-    @pytest.fixture(scope="class")
-    def number(self):
-        return 5
+@pytest.fixture(scope="class")
+def number():
+    return 5
 
+
+class TestClass:
     def test_first(self, number, tries):
         assert number == 5 and tries == 2
 
