@@ -13,11 +13,13 @@ from phalanx.terminal import TerminalDistReporter
 if TYPE_CHECKING:
     from phalanx.nodes import NodeManager, WorkerController
     from phalanx.plugin_scheduling import PluginScheduling
+    from phalanx.surface import Surface
 
 
 class Run:
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, dsession: Surface) -> None:
         self.config = config
+        self.dsession = dsession  # tells the hooks what plugins may have wrapped
         self.dist: str = config.getoption("dist")
         self.session: Any = None  # pytest's, from its start on
         self.nodemanager: NodeManager | None = None

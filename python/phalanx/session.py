@@ -19,12 +19,13 @@ from phalanx.figures import Figures
 from phalanx.garbage import RareCollections, set_aside
 from phalanx.history import History
 from phalanx.interrupts import Interrupts
-from phalanx.nodes import NodeManager, WorkerController
+from phalanx.nodes import NodeManager
 from phalanx.plugin_scheduling import POLL_S, PluginScheduling
 from phalanx.producer import Producer
 from phalanx.progress import Progress
 from phalanx.run import Run, some
 from phalanx.scheduling import Scheduling
+from phalanx.surface import Surface
 from phalanx.watchdog import Watchdog
 from phalanx.worker_events import WorkerEvents
 from phalanx.zygote_events import ZygoteEvents
@@ -34,11 +35,10 @@ LEFTOVER_GRACE_S = 0.5
 _DEFAULT_THRESHOLDS = gc.get_threshold()
 
 
-class DSession:
+class DSession(Surface):
     def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.maxfail: int = config.getvalue("maxfail")
-        self.run = Run(config)
+        super().__init__(config)
+        self.run = Run(config, self)
         self._workers = WorkerEvents(self.run)
         self._history = History(self.run)
         self._zygote = ZygoteEvents(self.run, self._workers, self._history)
@@ -51,41 +51,6 @@ class DSession:
         self._leftovers: list[tuple[int, str, bool]] = []
         self._figures = Figures(config)
         self._progress = Progress(config)
-
-    # What plugins that know pytest-xdist look at.
-
-    @property
-    def nodemanager(self) -> NodeManager | None:
-        return self.run.nodemanager
-
-    @property
-    def sched(self) -> Any:
-        return self.run.sched
-
-    @property
-    def terminal(self) -> Any:
-        return self.run.terminal
-
-    @property
-    def shuttingdown(self) -> bool:
-        return self.run.stopping
-
-    @property
-    def shouldstop(self) -> Any:
-        session = self.run.session
-        return session is not None and (session.shouldfail or session.shouldstop)
-
-    @shouldstop.setter
-    def shouldstop(self, reason: Any) -> None:
-        self.run.session.shouldstop = reason
-
-    @property
-    def _active_nodes(self) -> set[WorkerController]:
-        return {node for node in self.run.nodes if node.number not in self.run.gone}
-
-    @property
-    def _failed_nodes_count(self) -> int:
-        return self.run.failed_nodes
 
     # ---- hooks of pytest ----
 
@@ -213,7 +178,8 @@ class DSession:
     def _loop_once(self, interrupts: Interrupts, watchdog: Watchdog) -> None:
         run, handlers, mail = self.run, self._handlers, self.run.mail
         session, watches = run.session, watchdog.watches
-        events = run.engine.poll(self._progress.patience_s if mail is None else POLL_S)
+        patience = self._progress.patience_s if mail is None else POLL_S
+        events = run.engine.poll(self._patience(patience))
         if mail is not None and not events:
             mail.look_whether_stalled()
         for event, number, payload in events:
@@ -224,6 +190,9 @@ class DSession:
                 mail.settle()
             if (session.shouldfail or session.shouldstop) and not run.stopping:
                 run.stop()
+        self._serve_queue()
+        if (session.shouldfail or session.shouldstop) and not run.stopping:
+            run.stop()
         watchdog.idle()
         self._progress.tick(self.run.engine, self.run.session.testsfailed)
         if interrupts.count and not self.run.interrupted:
@@ -248,6 +217,10 @@ class DSession:
             rest = [self.run.ids[test] for test in self.run.engine.tests_in_state("not_run")]
             message = f"{len(rest)} not run, as no worker was left: {some(rest)}"
             self.run.fail(message)
+
+
+# Where plugins find it; some look for this name in the text of a plugin that is registered.
+DSession.__module__ = "xdist.dsession"
 
 
 def _describe_leftover(pid: int, command: str, ended: bool) -> str:

@@ -41,8 +41,8 @@ class TerminalDistReporter:
         self._last_length = 0
         self._isatty = getattr(self.tr, "isatty", self.tr.hasmarkup)
 
-    def write_line(self, text: str) -> None:
-        self.tr.write_line(text)
+    def write_line(self, msg: str) -> None:
+        self.tr.write_line(msg)
 
     def ensure_show_status(self) -> None:
         if not self._isatty:

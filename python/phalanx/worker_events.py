@@ -35,14 +35,10 @@ class WorkerEvents:
         """All plugins are there now, also those that read reports."""
         self._read_report = report_reader(self.run.config)
 
-    def set_info(self, node: WorkerController, info: dict[str, Any]) -> None:
-        gateway = node.gateway
-        node.workerinfo = dict(info, id=gateway.id, spec=gateway.spec, cwd=gateway.cwd)
-
-    def make_ready(self, node: WorkerController) -> None:
+    def make_ready(self, node: WorkerController, info: dict[str, Any]) -> None:
         if node.number not in self._ready:
             self._ready.add(node.number)
-            self.run.config.hook.pytest_testnodeready(node=node)
+            self.run.dsession.worker_workerready(node, info)
 
     def fork(self, node: WorkerController) -> None:
         lossy = _engine.encode(node.workerinput)[1]
@@ -143,7 +139,7 @@ class WorkerEvents:
         if payload["finished"]:
             if self.retries is not None:
                 self.retries.let_go(number)
-            self.run.config.hook.pytest_testnodedown(node=node, error=None)
+            self.run.dsession.worker_workerfinished(node)
             if payload["text"]:
                 self.run.report_line(f"[{node.gateway.id}] {payload['text']}")
             if payload["test"] is not None:
@@ -151,9 +147,7 @@ class WorkerEvents:
             return
         self.run.failed_nodes += 1
         cause = crash.describe_down(payload)
-        self.run.config.hook.pytest_testnodedown(
-            node=node, error=f"Not properly terminated: {cause}"
-        )
+        self.run.dsession.worker_errordown(node, f"Not properly terminated: {cause}")
         if payload["test"] is not None:
             self._handle_crash_item(node, payload)
         elif not self.run.stopping and number in self.collecting:
@@ -213,10 +207,11 @@ class WorkerEvents:
     def _add_worker(self, like: WorkerController, number: int) -> None:
         assert self.run.nodemanager is not None
         clone = self.run.nodemanager.setup_node(like.gateway.spec, number)
-        self.set_info(clone, getattr(like, "workerinfo", self.info))
         self.run.nodes.append(clone)
         self.fork(clone)
-        self.make_ready(clone)
+        self.make_ready(clone, getattr(like, "workerinfo", self.info))
+        if self.run.recruiting.is_late:  # else it collects, and tells what it has found
+            self.run.dsession.worker_collectionfinish(clone, list(self.run.ids))
         if self.run.mail is not None:
             self.run.mail.replaced(clone)
 
@@ -232,7 +227,7 @@ class WorkerEvents:
         self.not_started = text
         self.run.gone.add(number)
         self.run.failed_nodes += 1
-        self.run.config.hook.pytest_testnodedown(node=node, error=f"could not be started: {text}")
+        self.run.dsession.worker_errordown(node, f"could not be started: {text}")
 
 
 class _Text:

@@ -66,8 +66,7 @@ class ZygoteEvents:
     def on_ready(self, number: int, info: dict[str, Any]) -> None:
         self._workers.info = info
         for node in self.run.nodes if number < 0 else [self.run.nodes[number]]:
-            self._workers.set_info(node, info)
-            self._workers.make_ready(node)
+            self._workers.make_ready(node, info)
 
     def on_collecting(self, number: int, nodeid: str) -> None:
         self._collecting[number] = nodeid
@@ -121,7 +120,7 @@ class ZygoteEvents:
         elif number != self._first:
             del self._lists[number]
         for node in self.run.nodes if number < 0 else [self.run.nodes[number]]:
-            self.run.config.hook.pytest_xdist_node_collection_finished(node=node, ids=list(ids))
+            self.run.dsession.worker_collectionfinish(node, list(ids))
             if self.run.trdist:
                 self.run.trdist.setstatus(
                     node.gateway.spec, WorkerStatus.CollectionDone, tests_collected=count

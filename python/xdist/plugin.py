@@ -1,5 +1,6 @@
 """The module behind pytest's plugin name `xdist` and `-p xdist.plugin`."""
 
+from phalanx.options import parse_numprocesses
 from phalanx.xdist_plugin import (
     get_xdist_worker_id,
     is_xdist_controller,
@@ -21,6 +22,7 @@ __all__ = [
     "is_xdist_controller",
     "is_xdist_master",
     "is_xdist_worker",
+    "parse_numprocesses",
     "phalanx_slot",
     "pytest_addhooks",
     "pytest_addoption",

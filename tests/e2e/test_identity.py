@@ -180,42 +180,6 @@ def test_crashed_node_has_no_output(project: Project) -> None:
     assert project.log() == ["gw0 False True", "gw1 True False"]
 
 
-def test_hooks_and_their_order(project: Project) -> None:
-    project.write(
-        {
-            "conftest.py": """
-                def note(text):
-                    with open("log", "a") as file: file.write(text + "\\n")
-
-                def pytest_xdist_setupnodes(config, specs): note("setupnodes " + ",".join(s.id for s in specs))
-                def pytest_xdist_newgateway(gateway): note("newgateway " + gateway.id)
-                def pytest_configure_node(node): note("configure_node " + node.gateway.id)
-                def pytest_testnodeready(node): note("ready " + node.gateway.id)
-                def pytest_xdist_node_collection_finished(node, ids): note(f"collected {node.gateway.id} {len(ids)}")
-                def pytest_testnodedown(node, error): note("down")
-                def pytest_xdist_make_scheduler(config, log): note("make_scheduler")
-            """,
-            "test_a.py": "def test_a(): pass\ndef test_b(): pass\n",
-        }
-    )
-    run = project.run("-n2")
-    assert run.code == 0, str(run)
-    assert project.log() == [
-        "setupnodes gw0,gw1",
-        "newgateway gw0",
-        "configure_node gw0",
-        "newgateway gw1",
-        "configure_node gw1",
-        "make_scheduler",
-        "ready gw0",
-        "ready gw1",
-        "collected gw0 2",
-        "collected gw1 2",
-        "down",
-        "down",
-    ]
-
-
 # What makes the zygote fork before the end of collection: a conftest file, and what the header says.
 FORKS = {
     "environment at import": (

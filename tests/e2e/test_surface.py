@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 from runner import Project
@@ -42,6 +44,20 @@ HOOKS = """
     def pytest_testnodedown(node, error):
         note("testnodedown", node.gateway.id, error)
 """
+
+
+@pytest.mark.parametrize("start", ["auto", "spawn"])
+def test_all_that_pytest_xdist_shows(project: Project, start: str) -> None:
+    """Attribute by attribute, as it was recorded with pytest-xdist; `make compat` compares the two anew."""
+    suite = Path(__file__).resolve().parent.parent / "compat" / "surface"
+    for name in ("conftest.py", "surface_seen.py", "test_surface.py"):
+        project.write({name: (suite / name).read_text()})
+    run = project.run("-n3", f"--start-method={start}")
+    assert run.code == 1 and run.counts == {"passed": 6, "failed": 1}, str(run)
+    seen = json.loads((project.path / "surface.json").read_text())
+    recorded = json.loads((suite / "xdist.json").read_text())
+    for what in {**seen, **recorded}:
+        assert seen.get(what) == recorded.get(what), what
 
 
 def test_hooks_are_called_in_order_and_once_per_node(project: Project) -> None:
@@ -128,14 +144,30 @@ def test_a_crashed_worker_has_no_output(project: Project) -> None:
         {
             "test_a.py": "import os\ndef test_a(): os._exit(1)\n",
             "conftest.py": """
-                def pytest_testnodedown(node, error):
+                def note(*words):
                     with open("log", "a") as log:
-                        print(node.gateway.id, hasattr(node, "workeroutput"), bool(error), file=log)
+                        print(*words, file=log)
+
+                def pytest_testnodeready(node):
+                    note(node.gateway.id, "ready")
+
+                def pytest_xdist_node_collection_finished(node, ids):
+                    note(node.gateway.id, *ids)
+
+                def pytest_testnodedown(node, error):
+                    note(node.gateway.id, hasattr(node, "workeroutput"), bool(error))
             """,
         }
     )
     run = project.run("-n1")
-    assert run.code == 1 and project.log() == ["gw0 False True", "gw1 True False"], str(run)
+    assert run.code == 1 and project.log() == [
+        "gw0 ready",
+        "gw0 test_a.py::test_a",
+        "gw0 False True",
+        "gw1 ready",
+        "gw1 test_a.py::test_a",
+        "gw1 True False",
+    ], str(run)
 
 
 def test_what_plugins_ask_the_session(project: Project) -> None:
@@ -168,6 +200,61 @@ def test_what_plugins_ask_the_session(project: Project) -> None:
     run = project.run("-n1")
     assert run.code == 2 and "enough of it" in run.out, str(run)
     assert project.log() == ["gw0 [] True False False", "gw1 [] False True enough of it"]
+
+
+def test_events_of_plugins(project: Project) -> None:
+    """Put on the session's queue by a thread, as plugins do that stop a run at some time."""
+    project.write(
+        {
+            "conftest.py": """
+                import threading
+
+                def pytest_runtest_logreport(report):
+                    if not hasattr(report, "node") or report.nodeid != "test_a.py::test_first":
+                        return
+                    dsession = report.node.config.pluginmanager.getplugin("dsession")
+
+                    def worker_time_is_up(reason):
+                        dsession.shouldstop = reason
+                        dsession.triggershutdown()
+                        open("stopped", "w").close()
+
+                    dsession.worker_time_is_up = worker_time_is_up
+                    event = ("time_is_up", {"reason": "time is up"})
+                    if report.when == "call":
+                        threading.Timer(0.1, dsession.queue.put, [event]).start()
+            """,
+            "test_a.py": """
+                import os, time
+                import pytest
+
+                def test_first(): pass
+
+                @pytest.mark.parametrize("number", range(5))
+                def test_then(number):
+                    while not os.path.exists("stopped"):
+                        time.sleep(0.01)
+            """,
+        }
+    )
+    run = project.run("-n1")
+    assert run.code == 2 and run.counts == {"passed": 2} and "time is up" in run.out, str(run)
+
+
+def test_a_plugin_takes_the_session_away(project: Project) -> None:
+    """As conftest files do that find a debugger: they know it by its text."""
+    project.write(
+        {
+            **SUITE,
+            "conftest.py": """
+                def pytest_plugin_registered(plugin, manager):
+                    if "xdist.dsession.DSession" in str(plugin):
+                        manager.unregister(plugin)
+            """,
+        }
+    )
+    run = project.run("-n2")
+    assert run.code == 0 and run.counts == {"passed": 4} and not run.workers, str(run)
 
 
 def test_the_package_xdist() -> None:
