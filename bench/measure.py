@@ -10,6 +10,7 @@ import ctypes
 import os
 import re
 import resource
+import select
 import signal
 import subprocess
 import threading
@@ -81,11 +82,9 @@ def run(
             start_new_session=True,
         )
     memory = _MemoryWatch(process.pid) if with_memory else None
-    try:
-        status = process.wait(timeout)
-    except subprocess.TimeoutExpired:
+    if not _has_ended(process, timeout):
         os.killpg(process.pid, signal.SIGKILL)
-        status = process.wait()
+    status = process.wait()
     seconds = time.monotonic() - start
     reap_stragglers()
     peak = memory.stop() if memory else 0.0
@@ -100,6 +99,15 @@ def run(
         peak_pss_mb=peak,
         outcomes=read_outcomes(log),
     )
+
+
+def _has_ended(process: subprocess.Popen[bytes], timeout: float) -> bool:
+    """Waits for it. Popen.wait with a timeout looks only every 50 ms."""
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        return bool(select.select([pidfd], [], [], timeout)[0])
+    finally:
+        os.close(pidfd)
 
 
 def load_of_others(seconds: float) -> float:
