@@ -1,8 +1,6 @@
 /* `phalanx history`: the table of its commands, and those that only look. */
 #include "store/history.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +9,7 @@
 
 #include "cli/command.h"
 #include "cli/history_command.h"
+#include "cli/options.h"
 #include "cli/place.h"
 
 static const struct phx_command commands[] = {
@@ -40,18 +39,6 @@ int phx_cli_history(int argc, char **argv)
 }
 
 /* ---- what these have in common ---- */
-
-int phx_cli_number(const char *program, const char *option, const char *text, long long *out)
-{
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < 0)
-        return phx_cli_complain(PHX_CLI_USAGE, program, "%s takes a number, not '%s'", option,
-                                text);
-    *out = value;
-    return 0;
-}
 
 /* A pattern for SQL's GLOB; malloc'd. A text without * and ? is to be anywhere in the node id, and
  * brackets are what parameters are in, not what GLOB takes them for. */
@@ -164,41 +151,23 @@ static const char list_help[] =
 
 int phx_cli_history_list(int argc, char **argv)
 {
-    static const struct option options[] = {{"limit", required_argument, NULL, 'l'},
-                                            {"runs", no_argument, NULL, 'r'},
-                                            {"history", required_argument, NULL, 'H'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     struct list list = {.limit = 20};
     const char *asked = NULL;
-    int runs = 0, option;
-    while ((option = getopt_long(argc, argv, "l:rh", options, NULL)) != -1) {
-        switch (option) {
-        case 'l':
-            if (phx_cli_number(argv[0], "--limit", optarg, &list.limit) != 0)
-                return PHX_CLI_USAGE;
-            break;
-        case 'r':
-            runs = 1;
-            break;
-        case 'H':
-            asked = optarg;
-            break;
-        case 'h':
-            fputs(list_help, stdout);
-            return PHX_CLI_DONE;
-        default:
-            return PHX_CLI_USAGE;
-        }
-    }
-    if (argc - optind > 1 || (runs && optind < argc))
+    int runs = 0, first, result;
+    const struct phx_cli_option options[] = {{"limit", 'l', PHX_CLI_NUMBER, &list.limit},
+                                             {"runs", 'r', PHX_CLI_FLAG, &runs},
+                                             {"history", 0, PHX_CLI_TEXT, &asked},
+                                             {0}};
+    if (!phx_cli_read_options(options, list_help, argc, argv, &first, &result))
+        return result;
+    if (argc - first > 1 || (runs && first < argc))
         return phx_cli_complain(PHX_CLI_USAGE, argv[0], "what is '%s'? See --help", argv[argc - 1]);
     struct phx_history history;
     int status = phx_cli_open_history(&history, argv[0], asked, PHX_DB_READ, NULL);
     if (status != 0)
         return status;
     struct phx_err err = {0};
-    char *glob = optind < argc ? glob_of(argv[optind]) : NULL;
+    char *glob = first < argc ? glob_of(argv[first]) : NULL;
     status =
         runs ? phx_history_each_run(&history, -1, list_run, &list, &err)
              : phx_history_each_test(&history, PHX_HISTORY_SLOWEST, glob, list_test, &list, &err);
@@ -253,19 +222,12 @@ static const char show_help[] =
 
 int phx_cli_history_show(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"history", required_argument, NULL, 'H'}, {"help", no_argument, NULL, 'h'}, {0}};
     const char *asked = NULL;
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(show_help, stdout);
-            return PHX_CLI_DONE;
-        }
-        if (option != 'H')
-            return PHX_CLI_USAGE;
-        asked = optarg;
-    }
-    if (argc - optind != 1)
+    int first, result;
+    const struct phx_cli_option options[] = {{"history", 0, PHX_CLI_TEXT, &asked}, {0}};
+    if (!phx_cli_read_options(options, show_help, argc, argv, &first, &result))
+        return result;
+    if (argc - first != 1)
         return phx_cli_complain(PHX_CLI_USAGE, argv[0], "takes one PATTERN: see --help");
     struct phx_history history;
     int status = phx_cli_open_history(&history, argv[0], asked, PHX_DB_READ, NULL);
@@ -273,7 +235,7 @@ int phx_cli_history_show(int argc, char **argv)
         return status;
     struct phx_err err = {0};
     long long shown = 0;
-    char *glob = glob_of(argv[optind]);
+    char *glob = glob_of(argv[first]);
     status = phx_history_each_test(&history, PHX_HISTORY_BY_ID, glob, show_test, &shown, &err);
     free(glob);
     phx_history_close(&history);
@@ -281,6 +243,6 @@ int phx_cli_history_show(int argc, char **argv)
         return phx_cli_complain(PHX_CLI_FAILED, argv[0], "%s", err.text);
     if (shown == 0)
         return phx_cli_complain(PHX_CLI_FAILED, argv[0], "no test in the history matches '%s'",
-                                argv[optind]);
+                                argv[first]);
     return PHX_CLI_DONE;
 }

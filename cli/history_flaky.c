@@ -1,5 +1,4 @@
 /* `phalanx history flaky`. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include "base/order.h"
 #include "cli/command.h"
 #include "cli/history_command.h"
+#include "cli/options.h"
 #include "cli/place.h"
 #include "report/line.h"
 #include "store/distinguish.h"
@@ -179,30 +179,15 @@ static int print_all(struct phx_history *history, uint32_t nruns, struct phx_err
 
 int phx_cli_history_flaky(int argc, char **argv)
 {
-    static const struct option options[] = {{"runs", required_argument, NULL, 'r'},
-                                            {"history", required_argument, NULL, 'H'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     long long runs = PHX_OUTCOMES_MAX;
     const char *asked = NULL;
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'r':
-            if (phx_cli_number(argv[0], "--runs", optarg, &runs) != 0)
-                return PHX_CLI_USAGE;
-            break;
-        case 'H':
-            asked = optarg;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return PHX_CLI_DONE;
-        default:
-            return PHX_CLI_USAGE;
-        }
-    }
-    if (optind < argc)
-        return phx_cli_complain(PHX_CLI_USAGE, argv[0], "what is '%s'? See --help", argv[optind]);
+    int first, result;
+    const struct phx_cli_option options[] = {
+        {"runs", 0, PHX_CLI_NUMBER, &runs}, {"history", 0, PHX_CLI_TEXT, &asked}, {0}};
+    if (!phx_cli_read_options(options, help, argc, argv, &first, &result))
+        return result;
+    if (first < argc)
+        return phx_cli_complain(PHX_CLI_USAGE, argv[0], "what is '%s'? See --help", argv[first]);
     struct phx_history history;
     struct phx_err err = {.text = "out of memory"};
     int status = phx_cli_open_history(&history, argv[0], asked, PHX_DB_READ, NULL);

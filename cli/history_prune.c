@@ -1,10 +1,10 @@
 /* `phalanx history prune`. */
-#include <getopt.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "cli/command.h"
 #include "cli/history_command.h"
+#include "cli/options.h"
 #include "cli/place.h"
 
 static const char help[] =
@@ -43,35 +43,17 @@ static int prune(const char *program, const char *asked, long long days, long lo
 
 int phx_cli_history_prune(int argc, char **argv)
 {
-    static const struct option options[] = {{"days", required_argument, NULL, 'd'},
-                                            {"runs", required_argument, NULL, 'r'},
-                                            {"history", required_argument, NULL, 'H'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     long long days = 90, runs = 1000;
     const char *asked = NULL;
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'd':
-            if (phx_cli_number(argv[0], "--days", optarg, &days) != 0)
-                return PHX_CLI_USAGE;
-            break;
-        case 'r':
-            if (phx_cli_number(argv[0], "--runs", optarg, &runs) != 0)
-                return PHX_CLI_USAGE;
-            break;
-        case 'H':
-            asked = optarg;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return PHX_CLI_DONE;
-        default:
-            return PHX_CLI_USAGE;
-        }
-    }
-    if (optind < argc)
-        return phx_cli_complain(PHX_CLI_USAGE, argv[0], "what is '%s'? See --help", argv[optind]);
+    int first, result;
+    const struct phx_cli_option options[] = {{"days", 0, PHX_CLI_NUMBER, &days},
+                                             {"runs", 0, PHX_CLI_NUMBER, &runs},
+                                             {"history", 0, PHX_CLI_TEXT, &asked},
+                                             {0}};
+    if (!phx_cli_read_options(options, help, argc, argv, &first, &result))
+        return result;
+    if (first < argc)
+        return phx_cli_complain(PHX_CLI_USAGE, argv[0], "what is '%s'? See --help", argv[first]);
     if (days > 100000 || runs > UINT32_MAX)
         return phx_cli_complain(PHX_CLI_USAGE, argv[0], "so many days or runs are for ever");
     return prune(argv[0], asked, days, runs);

@@ -1,7 +1,6 @@
 /* `phalanx history export` and `import`. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "base/fd.h"
 #include "cli/command.h"
 #include "cli/history_command.h"
+#include "cli/options.h"
 #include "cli/place.h"
 #include "store/transfer.h"
 
@@ -51,27 +51,20 @@ static int export_to_file(struct phx_history *history, const char *path, struct 
 
 int phx_cli_history_export(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"history", required_argument, NULL, 'H'}, {"help", no_argument, NULL, 'h'}, {0}};
     const char *asked = NULL;
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(export_help, stdout);
-            return PHX_CLI_DONE;
-        }
-        if (option != 'H')
-            return PHX_CLI_USAGE;
-        asked = optarg;
-    }
-    if (argc - optind > 1)
+    int first, result;
+    const struct phx_cli_option options[] = {{"history", 0, PHX_CLI_TEXT, &asked}, {0}};
+    if (!phx_cli_read_options(options, export_help, argc, argv, &first, &result))
+        return result;
+    if (argc - first > 1)
         return phx_cli_complain(PHX_CLI_USAGE, argv[0], "takes one FILE: see --help");
     struct phx_history history;
     struct phx_err err = {0};
     int status = phx_cli_open_history(&history, argv[0], asked, PHX_DB_READ, NULL);
     if (status != 0)
         return status;
-    if (optind < argc && strcmp(argv[optind], "-") != 0)
-        status = export_to_file(&history, argv[optind], &err);
+    if (first < argc && strcmp(argv[first], "-") != 0)
+        status = export_to_file(&history, argv[first], &err);
     else
         status = phx_transfer_export(&history, stdout, &err);
     phx_history_close(&history);
@@ -194,32 +187,15 @@ static int import_all(const char *program, const char *asked, const char *root_p
 
 int phx_cli_history_import(int argc, char **argv)
 {
-    static const struct option options[] = {{"overwrite", no_argument, NULL, 'o'},
-                                            {"root", required_argument, NULL, 'r'},
-                                            {"history", required_argument, NULL, 'H'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     const char *asked = NULL, *root = ".";
-    int overwrite = 0;
-    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        switch (option) {
-        case 'o':
-            overwrite = 1;
-            break;
-        case 'r':
-            root = optarg;
-            break;
-        case 'H':
-            asked = optarg;
-            break;
-        case 'h':
-            fputs(import_help, stdout);
-            return PHX_CLI_DONE;
-        default:
-            return PHX_CLI_USAGE;
-        }
-    }
-    if (optind == argc)
+    int overwrite = 0, first, result;
+    const struct phx_cli_option options[] = {{"overwrite", 0, PHX_CLI_FLAG, &overwrite},
+                                             {"root", 0, PHX_CLI_TEXT, &root},
+                                             {"history", 0, PHX_CLI_TEXT, &asked},
+                                             {0}};
+    if (!phx_cli_read_options(options, import_help, argc, argv, &first, &result))
+        return result;
+    if (first == argc)
         return phx_cli_complain(PHX_CLI_USAGE, argv[0], "takes at least one FILE: see --help");
-    return import_all(argv[0], asked, root, overwrite, argv + optind);
+    return import_all(argv[0], asked, root, overwrite, argv + first);
 }

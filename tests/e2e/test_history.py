@@ -171,6 +171,28 @@ def test_the_command_explains_itself(tmp_path: Path) -> None:
     assert "there is no 'nothing'" in phalanx("nothing", cwd=tmp_path, code=2)
 
 
+WRONG = {
+    "list --limit=many": "--limit takes a number, not 'many'",
+    "list --limit": "requires an argument",
+    "list -r -l": "requires an argument",
+    "list one two": "what is 'two'? See --help",
+    "list --fast": "unrecognized option '--fast'",
+    "flaky --runs=-1": "--runs takes a number, not '-1'",
+    "flaky one": "what is 'one'? See --help",
+    "prune --days=1e3": "--days takes a number, not '1e3'",
+    "show": "takes one PATTERN",
+    "export one two": "takes one FILE",
+    "import --overwrite": "takes at least one FILE",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_command_line_is_told(line: str, tmp_path: Path) -> None:
+    command = f"phalanx history {line.split()[0]}: "
+    said = phalanx("history", *line.split(), cwd=tmp_path, code=2)
+    assert said.startswith(command) and WRONG[line] in said and said.count("\n") == 1
+
+
 def test_the_next_plan_knows_what_is_slow(project: Project) -> None:
     project.write(
         {
