@@ -1,8 +1,8 @@
 """What plugins look at, call and change in pytest-xdist's `DSession`: the base of ours.
 
 They read how far a run is, set `shouldstop`, put events of their own on `queue`, and wrap or replace the
-`worker_...` methods, each of which tells the hooks of one event. What pytest-xdist's methods do besides is the
-engine's here; the events that come for every test have none.
+`worker_...` methods, each of which tells the hooks of one event. What pytest-xdist's methods do besides
+is the engine's here; the events that come for every test have none.
 """
 
 from __future__ import annotations
