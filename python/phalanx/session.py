@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from _pytest.config import ExitCode
 
-from phalanx import launch
+from phalanx import launch, logfile
 from phalanx.figures import Figures
 from phalanx.garbage import RareCollections, set_aside
 from phalanx.history import History
@@ -57,6 +57,7 @@ class DSession(Surface):
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.run.session = session
+        logfile.share(self.config)
         self.run.nodemanager = NodeManager(self.config)
         self.run.nodes = self.run.nodemanager.setup_nodes()
         interpreter = self.run.nodes[0].gateway.interpreter if self.run.nodes else None
@@ -142,6 +143,8 @@ class DSession(Surface):
                 payload for event, _, payload in engine.poll(0) if event == "leftover"
             ]
         engine.close()  # without an end to wait for: whatever there is of the run is killed
+        for node in self._active_nodes:
+            logfile.rescue(self.config, node.gateway.id)
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from phalanx import _engine, garbage, junit, limits, mail, nodes, retries, shared
+from phalanx import _engine, garbage, junit, limits, logfile, mail, nodes, retries, shared
 from phalanx.forkpoint import ForkPoint
 from phalanx.needs import Needs
 from phalanx.serialize import cut_output, outcome_settler, report_writer, warning_to_data
@@ -69,6 +69,7 @@ class WorkerInteractor:
         self._shared = shared.SharedFixtures(config, fork_point.watch)
         self._early_claims = False
         self._next: Any = _UNCLAIMED
+        self._log_lines: logfile.TestLines | None = None
         self.items: list[pytest.Item] = []  # in the order of the run's list
         self.item_index = -1
         config.pluginmanager.register(self, "workerinteractor")
@@ -92,6 +93,7 @@ class WorkerInteractor:
     @pytest.hookimpl
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session
+        logfile.configured()
         self._fork_point.give_files()
         self._rare_collections.begin()
         self.send(_engine.MSG_READY, nodes.worker_info())
@@ -132,7 +134,11 @@ class WorkerInteractor:
             _silence_terminal(self.config)
             junit.install(self.config, self._tell_xml)
             retries.prepare_worker(self.config)
-            self._run_tests(session)
+            self._log_lines = logfile.TestLines(self.config, self.workerid)
+            try:
+                self._run_tests(session)
+            finally:
+                self._log_lines.end()
         return True
 
     def _stand_for_all(self) -> None:
@@ -270,6 +276,8 @@ class WorkerInteractor:
     @pytest.hookimpl
     def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
         self.send(_engine.MSG_LOG_FINISH, (nodeid, location))
+        if self._log_lines is not None:
+            self._log_lines.put()
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

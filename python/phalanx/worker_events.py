@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from phalanx import _engine, crash, junit, options, retries
+from phalanx import _engine, crash, junit, logfile, options, retries
 from phalanx.nodes import WorkerController
 from phalanx.run import Run
 from phalanx.serialize import report_reader
@@ -134,6 +134,7 @@ class WorkerEvents:
         node = self.run.nodes[number]
         node.shutting_down = True
         self.run.gone.add(number)
+        logfile.rescue(self._config, node.gateway.id)
         if self.run.mail is not None:
             self.run.mail.remove(node, payload["test"])
         if payload["finished"]:

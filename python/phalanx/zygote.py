@@ -56,7 +56,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
     import pytest
     from _pytest.config import _prepareconfig
 
-    from phalanx import forking, garbage
+    from phalanx import forking, garbage, logfile
     from phalanx.forkpoint import ForkPoint
     from phalanx.worker import WorkerInteractor
 
@@ -75,6 +75,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
     usage_error = None
     status: Any = None
     try:
+        logfile.append_only()
         is_configuring = True
         try:
             config = _prepareconfig(setup["args"], None)
