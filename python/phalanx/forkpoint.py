@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from phalanx import _engine, adapters, forking, frames, identity, resources
+from phalanx import _engine, adapters, coverage_data, forking, frames, identity, resources
 
 AFTER_COLLECTION = "after collection"
 
@@ -72,6 +72,7 @@ class ForkPoint:
     def use_config(self, config: pytest.Config) -> None:
         """The earliest moment at which there is one, before conftest files are imported."""
         self.config = config
+        coverage_data.keep_files(config)
         if self.watch is not None:
             self.watch.root = str(config.rootpath)
             more = config.getini("phalanx_shared_commands")

@@ -17,6 +17,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from phalanx import _engine, garbage, junit, limits, logfile, mail, nodes, retries, shared
+from phalanx.coverage_data import CoverageData
 from phalanx.forkpoint import ForkPoint
 from phalanx.needs import Needs
 from phalanx.serialize import cut_output, outcome_settler, report_writer, warning_to_data
@@ -70,6 +71,7 @@ class WorkerInteractor:
         self._early_claims = False
         self._next: Any = _UNCLAIMED
         self._log_lines: logfile.TestLines | None = None
+        self._coverage_data: CoverageData | None = None
         self.items: list[pytest.Item] = []  # in the order of the run's list
         self.item_index = -1
         config.pluginmanager.register(self, "workerinteractor")
@@ -134,6 +136,7 @@ class WorkerInteractor:
             _silence_terminal(self.config)
             junit.install(self.config, self._tell_xml)
             retries.prepare_worker(self.config)
+            self._coverage_data = CoverageData()
             self._log_lines = logfile.TestLines(self.config, self.workerid)
             try:
                 self._run_tests(session)
@@ -278,6 +281,8 @@ class WorkerInteractor:
         self.send(_engine.MSG_LOG_FINISH, (nodeid, location))
         if self._log_lines is not None:
             self._log_lines.put()
+        if self._coverage_data is not None:
+            self._coverage_data.put()
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

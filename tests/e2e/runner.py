@@ -262,8 +262,10 @@ def processes(running: Running) -> dict[str, list[int]]:
 class Project:
     """A directory with a suite in it."""
 
-    # It is there for tests/plugin, and slow to load.
-    options: tuple[str, ...] = ("-p", "no:hypothesispytest")
+    # They are there for single tests, and slow to load.
+    options: tuple[str, ...] = tuple(
+        f"-pno:{name}" for name in ("hypothesispytest", "pytest_cov", "timeout")
+    )
 
     def __init__(self, home: Path) -> None:
         self.home = home
