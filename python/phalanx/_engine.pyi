@@ -22,6 +22,17 @@ MSG_XML_RECORD: int
 MSG_SHARED: int
 MSG_TEST_COMPLETE: int
 
+OUTCOME_UNKNOWN: int
+OUTCOME_PASSED: int
+OUTCOME_FAILED: int
+OUTCOME_ERROR: int
+OUTCOME_SKIPPED: int
+OUTCOME_XFAILED: int
+OUTCOME_XPASSED: int
+OUTCOME_FLAKY: int
+OUTCOME_RERUN: int
+OUTCOME_CRASHED: int
+
 class EngineError(RuntimeError): ...
 class StrayProcess(EngineError): ...
 

@@ -16,9 +16,6 @@ from phalanx import _engine, count, outcomes
 from phalanx.flakiness import percent
 from phalanx.run import Run
 
-# From the letters of phalanx.outcomes to those of src/report/record.h.
-_RECORD_CODES = bytes.maketrans(b" .FEsxXRC", b"?pfesxX~!")
-
 
 class History:
     def __init__(self, run: Run) -> None:
@@ -31,14 +28,14 @@ class History:
 
     def read(self) -> None:
         """Before the plan: from now on the engine knows what the history tells of the collected tests."""
-        self._outcomes = bytearray(b" " * len(self._run.ids))
+        self._outcomes = bytearray([outcomes.UNKNOWN]) * len(self._run.ids)
         path = self._path()
         if path is not None:
             _, self._warning = self._run.engine.read_history(path)
 
-    def codes(self) -> bytes:
-        """What each test came to, in the order of the collection, as the engine's reports take it."""
-        return bytes(self._outcomes).translate(_RECORD_CODES)
+    def outcomes(self) -> bytes:
+        """What each test came to, in the order of the collection."""
+        return bytes(self._outcomes)
 
     def write(self, engine: _engine.Controller) -> None:
         """After the last worker's end."""
@@ -54,7 +51,7 @@ class History:
         warning, runs, tests, flaky = engine.write_history(
             path,
             uuid.uuid4().hex,
-            bytes(self._outcomes),
+            self.outcomes(),
             count.repetitions(self._run.config, len(self._outcomes)),
             complete,
             not self._asked_for,

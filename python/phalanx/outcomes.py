@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-NONE = ord(" ")
-PASSED, FAILED, ERROR, SKIPPED, XFAILED, XPASSED, RERUN, CRASHED = map(ord, ".FEsxXRC")
+from phalanx import _engine
+
+UNKNOWN = _engine.OUTCOME_UNKNOWN
+PASSED = _engine.OUTCOME_PASSED
+FAILED = _engine.OUTCOME_FAILED
+ERROR = _engine.OUTCOME_ERROR
+SKIPPED = _engine.OUTCOME_SKIPPED
+XFAILED = _engine.OUTCOME_XFAILED
+XPASSED = _engine.OUTCOME_XPASSED
+FLAKY = _engine.OUTCOME_FLAKY
+RERUN = _engine.OUTCOME_RERUN
+CRASHED = _engine.OUTCOME_CRASHED
 
 
 def letter(report: Any) -> int:
@@ -13,7 +23,7 @@ def letter(report: Any) -> int:
     outcome = report.outcome
     if outcome == "passed":
         if report.when != "call":
-            return NONE
+            return UNKNOWN
         return XPASSED if hasattr(report, "wasxfail") else PASSED
     if outcome == "skipped":
         return XFAILED if hasattr(report, "wasxfail") else SKIPPED
@@ -26,8 +36,8 @@ def letter(report: Any) -> int:
 
 def combined(earlier: int, later: int) -> int:
     """A failure is what remains of a test, whatever else it reports; passing after a rerun is told apart."""
-    if later == NONE or earlier in (FAILED, CRASHED) or (earlier == ERROR and later != CRASHED):
+    if later == UNKNOWN or earlier in (FAILED, CRASHED) or (earlier == ERROR and later != CRASHED):
         return earlier
-    if earlier == RERUN and later == PASSED:
-        return RERUN
+    if earlier in (RERUN, FLAKY) and later == PASSED:
+        return FLAKY
     return later

@@ -132,7 +132,7 @@ class DSession(Surface):
         if engine is None:
             return
         if self.run.is_planned:
-            self._figures.gather(engine, self._history.codes())
+            self._figures.gather(engine, self._history.outcomes())
         if not self.run.terminated:
             try:
                 self._history.write(engine)

@@ -8,6 +8,7 @@
 
 #include "os/cpu.h"
 #include "py/value.h"
+#include "store/outcomes.h"
 #include "wire/msg.h"
 
 struct phx_py_state *phx_py_state_of(PyObject *self)
@@ -128,6 +129,23 @@ static int add_messages(PyObject *module, struct phx_py_state *state)
     return 0;
 }
 
+/* OUTCOME_PASSED = ord(".") … in the module. */
+static int add_outcomes(PyObject *module)
+{
+    static const struct {
+        const char *constant;
+        int letter;
+    } outcomes[] = {
+#define X(name, letter, text) {"OUTCOME_" #name, letter},
+        PHX_OUTCOMES(X)
+#undef X
+    };
+    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
+        if (PyModule_AddIntConstant(module, outcomes[i].constant, outcomes[i].letter) < 0)
+            return -1;
+    return 0;
+}
+
 static int add_object(PyObject *module, const char *name, PyObject *object)
 {
     if (!object)
@@ -154,9 +172,10 @@ static int module_exec(PyObject *module)
         NULL);
     if (add_object(module, "StrayProcess", state->stray_error) < 0)
         return -1;
-    if (add_messages(module, state) < 0 || phx_py_add_worker(module) < 0 ||
-        phx_py_add_zygote(module) < 0 || phx_py_add_controller(module) < 0 ||
-        phx_py_add_watchdog(module) < 0 || phx_py_add_treewatch(module) < 0)
+    if (add_messages(module, state) < 0 || add_outcomes(module) < 0 ||
+        phx_py_add_worker(module) < 0 || phx_py_add_zygote(module) < 0 ||
+        phx_py_add_controller(module) < 0 || phx_py_add_watchdog(module) < 0 ||
+        phx_py_add_treewatch(module) < 0)
         return -1;
     return 0;
 }

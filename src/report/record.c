@@ -8,30 +8,6 @@
 
 #define US ((phx_ns)1000)
 
-/* ---- outcomes ---- */
-
-const char *phx_record_outcome_text(enum phx_record_outcome outcome)
-{
-    static const char *const texts[] = {
-#define OUTCOME_TEXT(name, code, text) text,
-        PHX_RECORD_OUTCOMES(OUTCOME_TEXT)
-#undef OUTCOME_TEXT
-    };
-    return texts[outcome];
-}
-
-enum phx_record_outcome phx_record_outcome_of_code(char code)
-{
-    switch (code) {
-#define OUTCOME_CODE(name, code, text)                                                             \
-    case code:                                                                                     \
-        return PHX_RECORD_##name;
-        PHX_RECORD_OUTCOMES(OUTCOME_CODE)
-#undef OUTCOME_CODE
-    }
-    return PHX_RECORD_UNKNOWN;
-}
-
 /* ---- workers ---- */
 
 static int gather_workers(struct phx_record *record, const struct phx_controller *controller)
@@ -76,6 +52,7 @@ static void add_test(struct phx_record *record, const struct phx_controller *con
         /* One that cannot be is NONE: UINT32_MAX, and compared with their number below. */
         .test = (uint32_t)phx_controller_test(controller, position),
         .worker = timing->worker,
+        .outcome = PHX_OUTCOME_UNKNOWN,
         .start = timing->started,
         .setup = timing->phase_us[PHX_PHASE_SETUP] * US,
         .call = timing->phase_us[PHX_PHASE_CALL] * US,
@@ -85,7 +62,7 @@ static void add_test(struct phx_record *record, const struct phx_controller *con
     if (timing->total_us == 0) { /* it did not end, its worker did */
         phx_ns phases = test->start + test->setup + test->call + test->teardown;
         test->end = worker->down > phases ? worker->down : phases;
-        test->outcome = PHX_RECORD_CRASHED;
+        test->outcome = PHX_OUTCOME_CRASHED;
     }
 }
 
@@ -147,12 +124,13 @@ static int settle_outcomes(struct phx_record *record, const char *outcomes, size
     }
     for (uint32_t i = 0; i < record->ntests; i++) {
         struct phx_record_test *test = &record->tests[i];
-        if (test->test >= record->ncollected || test->outcome == PHX_RECORD_CRASHED)
+        if (test->test >= record->ncollected || test->outcome == PHX_OUTCOME_CRASHED)
             continue;
         if (test->attempt + 1 < runs[test->test])
-            test->outcome = PHX_RECORD_RERUN;
+            test->outcome = PHX_OUTCOME_RERUN;
         else if (outcomes && test->test < noutcomes)
-            test->outcome = phx_record_outcome_of_code(outcomes[test->test]);
+            test->outcome =
+                (enum phx_outcome)phx_outcome_at(phx_outcome_index(outcomes[test->test]));
     }
     free(runs);
     return 0;

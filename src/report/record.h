@@ -11,38 +11,16 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "store/outcomes.h"
 
 struct phx_controller;
-
-/* What a test came to; `code` is how Python says it, one byte for each collected test. */
-#define PHX_RECORD_OUTCOMES(X)                                                                     \
-    X(UNKNOWN, '?', "unknown")                                                                     \
-    X(PASSED, 'p', "passed")                                                                       \
-    X(FAILED, 'f', "failed")                                                                       \
-    X(ERROR, 'e', "error")                                                                         \
-    X(SKIPPED, 's', "skipped")                                                                     \
-    X(XFAILED, 'x', "xfailed")                                                                     \
-    X(XPASSED, 'X', "xpassed")                                                                     \
-    X(FLAKY, '~', "flaky")                                                                         \
-    X(RERUN, 'R', "rerun")                                                                         \
-    X(CRASHED, '!', "crashed")
-
-enum phx_record_outcome {
-#define PHX_RECORD_ENUM(name, code, text) PHX_RECORD_##name,
-    PHX_RECORD_OUTCOMES(PHX_RECORD_ENUM)
-#undef PHX_RECORD_ENUM
-        PHX_RECORD_OUTCOME_COUNT
-};
-
-const char *phx_record_outcome_text(enum phx_record_outcome outcome);
-enum phx_record_outcome phx_record_outcome_of_code(char code);
 
 struct phx_record_test { /* one run of a test; a test that was run again has several */
     uint32_t position;
     uint32_t test;
     uint32_t worker;
     uint32_t attempt; /* 0, 1, …: how often it had run before */
-    enum phx_record_outcome outcome;
+    enum phx_outcome outcome;
     int is_stolen;                /* with it began what its worker took from another one */
     phx_ns start, end;            /* of a crashed one: until its worker's death was seen */
     phx_ns setup, call, teardown; /* durations, as far as they are known */
@@ -70,7 +48,8 @@ struct phx_record {
 };
 
 /* Gathers it.
- * outcomes  borrowed, [noutcomes]: codes by test; may be NULL: all UNKNOWN but what the ledger says
+ * outcomes  borrowed, [noutcomes]: letters by test (store/outcomes.h); may be NULL: all UNKNOWN but
+ *           what the ledger says
  * out       set on success only; the caller ends it with phx_record_fini
  * Returns   0 or -ENOMEM. */
 int phx_record_make(struct phx_record *out, const struct phx_controller *controller,

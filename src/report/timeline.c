@@ -28,8 +28,8 @@ static int put_test(FILE *out, const struct phx_record_test *test, const struct 
     const char *id = phx_controller_test_id(controller, test->test, &size);
     fprintf(out, "%s[%u,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%d,%d,%u,",
             test == record->tests ? "" : ",\n", test->worker, test->start / US, test->end / US,
-            test->setup / US, test->call / US, test->teardown / US, (int)test->outcome,
-            test->is_stolen, test->attempt);
+            test->setup / US, test->call / US, test->teardown / US,
+            phx_outcome_index((char)test->outcome), test->is_stolen, test->attempt);
     int status = phx_outfile_put_json(out, id ? id : "?", id ? size : 1);
     fputc(']', out);
     return status;
@@ -45,8 +45,8 @@ static int put_data(FILE *out, const char *title, const struct phx_record *recor
             ",\"forked\":%" PRId64 ",\"ended\":%" PRId64 ",\n\"outcomes\":[",
             record->nparallel, record->ncores, record->ncollected, record->ndistinct,
             record->startup / US, record->forked / US, record->ended / US);
-    for (int i = 0; i < PHX_RECORD_OUTCOME_COUNT; i++)
-        fprintf(out, "%s\"%s\"", i ? "," : "", phx_record_outcome_text((enum phx_record_outcome)i));
+    for (int i = 0; phx_outcome_at(i); i++)
+        fprintf(out, "%s\"%s\"", i ? "," : "", phx_outcome_text(phx_outcome_at(i)));
     fputs("],\n\"workers\":[", out);
     int first = 1;
     for (uint32_t number = 0; number < record->nworkers; number++) {

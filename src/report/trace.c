@@ -58,10 +58,10 @@ static int put_test(FILE *out, const struct phx_record_test *test,
     put_head(out, "X", test->worker);
     put_time(out, "ts", test->start);
     put_time(out, "dur", test->end - test->start);
-    fprintf(out, ",\"cat\":\"test,%s\",\"name\":", phx_record_outcome_text(test->outcome));
+    fprintf(out, ",\"cat\":\"test,%s\",\"name\":", phx_outcome_text((char)test->outcome));
     int status = phx_outfile_put_json(out, id ? id : "?", id ? size : 1);
     fprintf(out, ",\"args\":{\"outcome\":\"%s\",\"attempt\":%u}}",
-            phx_record_outcome_text(test->outcome), test->attempt + 1);
+            phx_outcome_text((char)test->outcome), test->attempt + 1);
     put_phase(out, test, "setup", test->start, test->setup);
     put_phase(out, test, "call", test->start + test->setup, test->call);
     put_phase(out, test, "teardown", test->start + test->setup + test->call, test->teardown);

@@ -100,6 +100,8 @@ static char outcome_at(const struct gathering *g, uint32_t test, enum phx_runq_s
     char outcome = '\0';
     if (test < g->ntests)
         outcome = g->outcomes[test];
+    if (outcome == PHX_OUTCOME_RERUN) /* and then nobody tried it again */
+        outcome = PHX_OUTCOME_FAILED;
     /* In the ledger a test that was interrupted looks like one that crashed; of the latter there is
      * a report. */
     int counts =
@@ -177,7 +179,7 @@ static char outcome_of_try(const struct entry *entry, const struct position *pos
 {
     if (entry->last != position->number)
         return position->state == PHX_RUNQ_CRASHED ? PHX_OUTCOME_CRASHED : PHX_OUTCOME_FAILED;
-    if (entry->outcome == PHX_OUTCOME_RERUN && !is_only)
+    if (entry->outcome == PHX_OUTCOME_FLAKY && !is_only)
         return PHX_OUTCOME_PASSED;
     return entry->outcome;
 }
@@ -212,7 +214,7 @@ static char together(char one, char other)
     enum phx_outcome_kind b = other ? phx_outcome_kind(other) : PHX_OUTCOME_NONE;
     if (a == PHX_OUTCOME_NONE || b == PHX_OUTCOME_NONE)
         return (char)(a != PHX_OUTCOME_NONE || !other ? one : other);
-    return (char)(a == b ? one : PHX_OUTCOME_RERUN);
+    return (char)(a == b ? one : PHX_OUTCOME_FLAKY);
 }
 
 static void measure(struct phx_history_result *result, const struct gathering *g,

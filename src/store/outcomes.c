@@ -4,16 +4,33 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct {
+    char letter;
+    const char *text;
+} outcomes[] = {
+#define X(name, letter, text) {letter, text},
+    PHX_OUTCOMES(X)
+#undef X
+};
+
+enum { NOUTCOMES = sizeof outcomes / sizeof *outcomes };
+
+int phx_outcome_index(char letter)
+{
+    for (int i = 0; i < NOUTCOMES; i++)
+        if (outcomes[i].letter == letter)
+            return i;
+    return 0;
+}
+
+char phx_outcome_at(int index)
+{
+    return (char)(index >= 0 && index < NOUTCOMES ? outcomes[index].letter : '\0');
+}
+
 int phx_outcome_valid(char letter)
 {
-    switch (letter) {
-#define X(name, letter, text) case letter:
-        PHX_OUTCOMES(X)
-#undef X
-        return 1;
-    default:
-        return 0;
-    }
+    return phx_outcome_index(letter) > 0 && letter != PHX_OUTCOME_RERUN;
 }
 
 enum phx_outcome_kind phx_outcome_kind(char letter)
@@ -25,7 +42,7 @@ enum phx_outcome_kind phx_outcome_kind(char letter)
         return PHX_OUTCOME_GOOD;
     case PHX_OUTCOME_FAILED:
     case PHX_OUTCOME_ERROR:
-    case PHX_OUTCOME_RERUN:
+    case PHX_OUTCOME_FLAKY:
     case PHX_OUTCOME_CRASHED:
         return PHX_OUTCOME_BAD;
     default:
@@ -35,15 +52,7 @@ enum phx_outcome_kind phx_outcome_kind(char letter)
 
 const char *phx_outcome_text(char letter)
 {
-    switch (letter) {
-#define X(name, letter, text)                                                                      \
-    case letter:                                                                                   \
-        return text;
-        PHX_OUTCOMES(X)
-#undef X
-    default:
-        return "unknown";
-    }
+    return outcomes[phx_outcome_index(letter)].text;
 }
 
 static void drop(struct phx_outcomes *list, uint32_t at)
@@ -139,7 +148,7 @@ int phx_outcomes_any_bad(const struct phx_outcomes *list)
 int phx_outcomes_flaky(const struct phx_outcomes *list, int64_t since)
 {
     for (uint32_t i = 0; i < list->count && list->run[i] >= since; i++)
-        if (list->letter[i] == PHX_OUTCOME_RERUN)
+        if (list->letter[i] == PHX_OUTCOME_FLAKY)
             return 1;
     return phx_outcomes_changes(list, since) > 1;
 }

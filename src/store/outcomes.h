@@ -11,15 +11,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* name, letter, what people call it. The letters are pytest's where it has one. */
+/* name, letter, what people call it. The letters are pytest's where it has one. This is the one
+ * list of what a test can come to: Python reads it from here too (py/engine.c). UNKNOWN and RERUN
+ * are never in a history. */
 #define PHX_OUTCOMES(X)                                                                            \
+    X(UNKNOWN, ' ', "unknown") /* no report has said */                                            \
     X(PASSED, '.', "passed")                                                                       \
     X(FAILED, 'F', "failed")                                                                       \
     X(ERROR, 'E', "error")                                                                         \
     X(SKIPPED, 's', "skipped")                                                                     \
     X(XFAILED, 'x', "xfailed")                                                                     \
     X(XPASSED, 'X', "xpassed")                                                                     \
-    X(RERUN, 'R', "failed and passed in one run")                                                  \
+    X(FLAKY, 'R', "flaky") /* it failed and passed in one run */                                   \
+    X(RERUN, 'r', "rerun") /* one run of a test that another one followed */                       \
     X(CRASHED, 'C', "crashed")
 
 enum phx_outcome {
@@ -31,8 +35,8 @@ enum phx_outcome {
 /* What an outcome tells about a test's time and its health. */
 enum phx_outcome_kind {
     PHX_OUTCOME_GOOD, /* passed, xfailed, xpassed */
-    PHX_OUTCOME_BAD,  /* failed, error, crashed, and those that passed as well: RERUN */
-    PHX_OUTCOME_NONE, /* skipped: it says nothing */
+    PHX_OUTCOME_BAD,  /* failed, error, crashed, and those that passed as well: FLAKY */
+    PHX_OUTCOME_NONE, /* skipped, or unknown: it says nothing */
 };
 
 enum { PHX_OUTCOMES_MAX = 20, PHX_OUTCOMES_TEXT_MAX = PHX_OUTCOMES_MAX * 22 };
@@ -43,10 +47,16 @@ struct phx_outcomes { /* newest first */
     int64_t run[PHX_OUTCOMES_MAX]; /* the run's number, > 0 */
 };
 
-/* Whether a byte is one of the letters. */
+/* Whether a byte is a letter that a history may hold. */
 int phx_outcome_valid(char letter);
+
+/* Its place in the list above, from 0; 0 for what is no letter. */
+int phx_outcome_index(char letter);
 enum phx_outcome_kind phx_outcome_kind(char letter);
 const char *phx_outcome_text(char letter); /* never NULL */
+
+/* The letter at a place, or 0 behind the last one. */
+char phx_outcome_at(int index);
 
 /* Puts an outcome in front; the oldest one falls out. A run that is there already is replaced. */
 void phx_outcomes_push(struct phx_outcomes *list, char letter, int64_t run);

@@ -158,6 +158,18 @@ START_TEST(each_try_is_a_trial)
 }
 END_TEST
 
+START_TEST(a_retry_that_never_came_leaves_a_failure)
+{
+    static const char *const ids[] = {"a"};
+    collect(ids, 1);
+    ran(0, 0, 1, PHX_RUNQ_ENDED);
+    gather("r", NULL); /* its failure was to be tried again; then the run was stopped */
+    check_result(0, "a", 'F', 1);
+    check_trial(0, 0, 'F', 0, NULL);
+    finish();
+}
+END_TEST
+
 START_TEST(a_rerun_in_place_is_one_trial)
 {
     static const char *const ids[] = {"a"};
@@ -196,6 +208,7 @@ static void add(TCase *cases)
 {
     tcase_add_test(cases, each_test_has_its_predecessor);
     tcase_add_test(cases, each_try_is_a_trial);
+    tcase_add_test(cases, a_retry_that_never_came_leaves_a_failure);
     tcase_add_test(cases, a_rerun_in_place_is_one_trial);
     tcase_add_test(cases, repetitions_are_one_test);
 }

@@ -55,6 +55,23 @@ START_TEST(text_and_back)
 }
 END_TEST
 
+START_TEST(every_outcome_has_a_letter_and_a_place_of_its_own)
+{
+    int i = 0;
+    for (char letter; (letter = phx_outcome_at(i)) != '\0'; i++) {
+        ck_assert_int_eq(phx_outcome_index(letter), i);
+        int is_kept = letter != PHX_OUTCOME_UNKNOWN && letter != PHX_OUTCOME_RERUN;
+        ck_assert_int_eq(phx_outcome_valid(letter), is_kept);
+    }
+    ck_assert_int_eq(i, 10);
+    ck_assert_int_eq(phx_outcome_at(-1), 0);
+    ck_assert_str_eq(phx_outcome_text('R'), "flaky");
+    ck_assert_str_eq(phx_outcome_text('q'), "unknown");
+    ck_assert_int_eq(phx_outcome_index('q'), 0);
+    ck_assert_int_eq(phx_outcome_valid('q'), 0);
+}
+END_TEST
+
 START_TEST(other_text_is_refused)
 {
     static const char *const texts[] = {
@@ -108,6 +125,7 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, the_newest_is_in_front_and_the_oldest_falls_out);
     tcase_add_test(tests, text_and_back);
+    tcase_add_test(tests, every_outcome_has_a_letter_and_a_place_of_its_own);
     tcase_add_test(tests, other_text_is_refused);
     tcase_add_test(tests, changes_are_what_makes_a_test_flaky);
 }
