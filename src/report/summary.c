@@ -56,6 +56,7 @@ int phx_summary_line(const struct phx_record *record, const struct phx_controlle
 int phx_summary_advice(const struct phx_record *record, const struct phx_controller *controller,
                        char *out, size_t size)
 {
+    const struct phx_collection *collection = phx_controller_collection(controller);
     struct phx_waste_test *tests = calloc(record->ntests + (size_t)1, sizeof *tests);
     if (!tests)
         return -ENOMEM;
@@ -63,15 +64,20 @@ int phx_summary_advice(const struct phx_record *record, const struct phx_control
         const struct phx_record_test *test = &record->tests[i];
         struct phx_scope scope = {0};
         phx_controller_scope(controller, test->test, &scope);
-        tests[i] = (struct phx_waste_test){.worker = test->worker,
-                                           .test = test->test,
-                                           .scope = scope.key,
-                                           .scope_size = scope.size,
-                                           .start = test->start,
-                                           .end = test->end};
+        tests[i] =
+            (struct phx_waste_test){.worker = test->worker,
+                                    .test = test->test,
+                                    .scope = scope.key,
+                                    .scope_size = scope.size,
+                                    .limit = test->test < phx_collection_count(collection)
+                                                 ? phx_collection_limit_of(collection, test->test)
+                                                 : 0,
+                                    .start = test->start,
+                                    .end = test->end};
     }
     struct phx_waste_input input = {.tests = tests,
                                     .ntests = record->ntests,
+                                    .limits = collection->limits,
                                     .nworkers = record->nworkers,
                                     .nparallel = record->nparallel,
                                     .ncores = record->ncores,

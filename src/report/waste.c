@@ -10,6 +10,7 @@ enum {
     NAME_MAX_BYTES = 80,
     SHARE = 10, /* a cause costs at least a tenth of all workers' time */
     STARTUP_SHARE = 3,
+    EXCLUSIVE = 1, /* the limit of exclusive tests: see phx_waste_test */
 };
 
 #define LEAST PHX_S
@@ -53,10 +54,11 @@ static int share_a_scope(const struct phx_waste_test *a, const struct phx_waste_
            memcmp(a->scope, b->scope, a->scope_size) == 0;
 }
 
-/* The unit, or limited group, of the test that ended last. */
-static void describe_unit(struct phx_waste *out, const struct phx_waste_input *input,
-                          const struct phx_waste_test *last)
+/* The unit of the test that ended last. Returns when its first test began. */
+static phx_ns describe_unit(struct phx_waste *out, const struct phx_waste_input *input,
+                            const struct phx_waste_test *last)
 {
+    phx_ns began = last->start;
     out->test = last->test;
     out->ntests = 1;
     out->took = last->end - last->start;
@@ -66,11 +68,26 @@ static void describe_unit(struct phx_waste *out, const struct phx_waste_input *i
             continue;
         out->ntests++;
         out->took += other->end - other->start;
+        began = other->start < began ? other->start : began;
     }
-    if (last->limit > 0)
-        out->cause = PHX_WASTE_LIMIT;
-    else
-        out->cause = out->ntests > 1 ? PHX_WASTE_SCOPE : PHX_WASTE_TEST;
+    out->cause = out->ntests > 1 ? PHX_WASTE_SCOPE : PHX_WASTE_TEST;
+    return began;
+}
+
+/* All tests of a limit. */
+static void describe_limit(struct phx_waste *out, const struct phx_waste_input *input,
+                           uint32_t limit)
+{
+    out->limit = limit;
+    out->ntests = 0;
+    out->took = 0;
+    for (uint32_t i = 0; i < input->ntests; i++) {
+        const struct phx_waste_test *test = &input->tests[i];
+        if (test->limit != limit)
+            continue;
+        out->ntests++;
+        out->took += test->end - test->start;
+    }
 }
 
 /* Who went on alone at the end, while others had nothing to do. A crashed worker's time goes on in
@@ -87,15 +104,33 @@ static int find_tail(struct phx_waste *out, const struct phx_waste_input *input)
     struct phx_waste tail = {.alone = ends[0] - ends[input->nparallel - 1]};
     for (uint32_t i = 0; i < input->nparallel; i++)
         tail.lost += ends[0] - ends[i];
+    phx_ns idle_from = ends[input->nparallel - 1];
     free(ends);
-    describe_unit(&tail, input, last);
-    /* Many units one after the other are no single one's fault. */
-    if (tail.cause == PHX_WASTE_LIMIT || 2 * tail.took >= tail.alone)
-        *out = tail;
+    phx_ns began = describe_unit(&tail, input, last);
+    if (last->limit > 0 && began >= idle_from) {
+        /* It had not begun when somebody had nothing to do, who would have taken it but for the
+         * limit. (What exclusive tests cost is counted elsewhere.) */
+        tail.cause = PHX_WASTE_LIMIT;
+        describe_limit(&tail, input, last->limit);
+        if (last->limit != EXCLUSIVE)
+            *out = tail;
+    } else if (2 * tail.took >= tail.alone) {
+        *out = tail; /* many units one after the other are no single one's fault */
+    }
     return 0;
 }
 
 /* ---- the other causes ---- */
+
+/* While one of them runs, everybody else waits. */
+static void find_exclusive(struct phx_waste *out, const struct phx_waste_input *input)
+{
+    struct phx_waste found = {.cause = PHX_WASTE_EXCLUSIVE};
+    describe_limit(&found, input, EXCLUSIVE);
+    found.lost = found.took * (input->nparallel > 0 ? input->nparallel - 1 : 0);
+    if (found.ntests > 0)
+        *out = found;
+}
 
 static void find_startup(struct phx_waste *out, const struct phx_waste_input *input)
 {
@@ -117,15 +152,16 @@ static void find_cores(struct phx_waste *out, const struct phx_waste_input *inpu
 
 int phx_waste_find(struct phx_waste *out, const struct phx_waste_input *input)
 {
-    struct phx_waste causes[3] = {{0}};
+    struct phx_waste causes[4] = {{0}};
     int status = find_tail(&causes[0], input);
     if (status < 0)
         return status;
     find_startup(&causes[1], input);
     find_cores(&causes[2], input);
+    find_exclusive(&causes[3], input);
     phx_ns total = (input->startup + input->ended - input->forked) * input->nparallel;
     struct phx_waste worst = {0};
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (causes[i].lost >= LEAST && causes[i].lost >= total / SHARE &&
             causes[i].lost > worst.lost)
             worst = causes[i];
@@ -139,21 +175,37 @@ static void put_tail(struct phx_line *line, const struct phx_waste *waste, const
                      size_t name_size, const char *scope, size_t scope_size)
 {
     int is_test = waste->cause == PHX_WASTE_TEST || !scope;
-    if (waste->cause == PHX_WASTE_LIMIT)
-        phx_line_put(line, "the limited group ");
     phx_line_put_name(line, is_test ? name : scope, is_test ? name_size : scope_size,
                       NAME_MAX_BYTES);
     phx_line_put(line, " kept other workers waiting for ");
     phx_line_put_duration(line, waste->alone);
-    phx_line_put(line, " at the end");
-    if (waste->cause == PHX_WASTE_LIMIT) {
-        phx_line_put(line, ": raise its limit, or give fewer of its tests that mark");
-        return;
-    }
-    phx_line_put(line, is_test ? " (it takes " : " (its %u tests take ", waste->ntests);
+    phx_line_put(line, is_test ? " at the end (it takes " : " at the end (its %u tests take ",
+                 waste->ntests);
     phx_line_put_duration(line, waste->took);
     phx_line_put(line, is_test ? "): a run is never shorter than its longest test; split it"
                                : " on one worker): split it, or use --dist=load");
+}
+
+static void put_limit(struct phx_line *line, const struct phx_waste *waste,
+                      const struct phx_waste_input *input)
+{
+    const struct phx_collection_limit *limit = &input->limits[waste->limit - 1];
+    phx_line_put(line, "the limit on ");
+    phx_line_put_name(line, limit->name, limit->size, NAME_MAX_BYTES);
+    phx_line_put(line, " kept other workers waiting for ");
+    phx_line_put_duration(line, waste->alone);
+    phx_line_put(line, " at the end (%u tests, %u at a time, take ", waste->ntests, limit->permits);
+    phx_line_put_duration(line, waste->took);
+    phx_line_put(line, "): raise it, or mark fewer tests");
+}
+
+static void put_exclusive(struct phx_line *line, const struct phx_waste *waste)
+{
+    phx_line_put(line, "%u exclusive test%s took ", waste->ntests, waste->ntests == 1 ? "" : "s");
+    phx_line_put_duration(line, waste->took);
+    phx_line_put(line,
+                 ", and nothing else ran meanwhile: for tests that may only not run beside each "
+                 "other, phalanx_limit is enough");
 }
 
 size_t phx_waste_format(char *out, size_t size, const struct phx_waste *waste,
@@ -176,9 +228,14 @@ size_t phx_waste_format(char *out, size_t size, const struct phx_waste *waste,
         break;
     case PHX_WASTE_TEST:
     case PHX_WASTE_SCOPE:
-    case PHX_WASTE_LIMIT:
         if (name)
             put_tail(&line, waste, name, name_size, scope, scope_size);
+        break;
+    case PHX_WASTE_LIMIT:
+        put_limit(&line, waste, input);
+        break;
+    case PHX_WASTE_EXCLUSIVE:
+        put_exclusive(&line, waste);
         break;
     case PHX_WASTE_CORES:
         phx_line_put(&line,

@@ -16,44 +16,49 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "sched/collection.h"
 
 struct phx_waste_test { /* one run of a test */
     uint32_t worker;    /* < nworkers */
     uint32_t test;      /* names it for the caller */
     const char *scope;  /* borrowed: the unit it must stay with, or NULL: a unit of its own */
     size_t scope_size;
-    uint32_t limit; /* how many of its limited group may run at a time; 0: any number */
+    uint32_t limit; /* 0, or one more than the number of its limit */
     phx_ns start, end;
 };
 
 struct phx_waste_input {
     const struct phx_waste_test *tests; /* borrowed, [ntests], in any order */
     uint32_t ntests;
-    uint32_t nworkers;  /* numbers in use, replacements included */
-    uint32_t nparallel; /* workers at one time */
-    uint32_t ncores;    /* that this process may use; 0: unknown */
-    phx_ns startup;     /* from the start of the run to the first fork */
-    phx_ns forked;      /* when that was; on the clock of `start` and `end` */
-    phx_ns ended;       /* the last worker's end */
-    phx_ns cpu;         /* CPU time of all workers and their children; 0: unknown */
+    const struct phx_collection_limit *limits; /* borrowed; the first one, if any, is of exclusive
+                                                  tests */
+    uint32_t nworkers;                         /* numbers in use, replacements included */
+    uint32_t nparallel;                        /* workers at one time */
+    uint32_t ncores;                           /* that this process may use; 0: unknown */
+    phx_ns startup;                            /* from the start of the run to the first fork */
+    phx_ns forked; /* when that was; on the clock of `start` and `end` */
+    phx_ns ended;  /* the last worker's end */
+    phx_ns cpu;    /* CPU time of all workers and their children; 0: unknown */
 };
 
 enum phx_waste_cause {
-    PHX_WASTE_NONE = 0, /* nothing worth a sentence */
-    PHX_WASTE_STARTUP,  /* nobody ran tests while they were collected */
-    PHX_WASTE_TEST,     /* one test went on alone at the end */
-    PHX_WASTE_SCOPE,    /* one scope did */
-    PHX_WASTE_LIMIT,    /* tests of a limited group did */
-    PHX_WASTE_CORES,    /* workers shared cores that their tests kept busy */
+    PHX_WASTE_NONE = 0,  /* nothing worth a sentence */
+    PHX_WASTE_STARTUP,   /* nobody ran tests while they were collected */
+    PHX_WASTE_TEST,      /* one test went on alone at the end */
+    PHX_WASTE_SCOPE,     /* one scope did */
+    PHX_WASTE_LIMIT,     /* tests of a limited group did */
+    PHX_WASTE_EXCLUSIVE, /* exclusive tests ran, and nobody else might */
+    PHX_WASTE_CORES,     /* workers shared cores that their tests kept busy */
 };
 
 struct phx_waste {
     enum phx_waste_cause cause;
     phx_ns lost;     /* worker seconds */
     uint32_t test;   /* TEST, SCOPE, LIMIT: the one that ended last */
-    uint32_t ntests; /* SCOPE, LIMIT: how many tests its unit, its group has */
+    uint32_t limit;  /* LIMIT: of that test */
+    uint32_t ntests; /* SCOPE, LIMIT, EXCLUSIVE: how many tests the unit, the group has */
     phx_ns alone;    /* TEST, SCOPE, LIMIT: for how long at least one other worker had nothing */
-    phx_ns took;     /* TEST, SCOPE: how long that unit took */
+    phx_ns took;     /* TEST, SCOPE, LIMIT, EXCLUSIVE: how long those tests took together */
     phx_ns total;    /* STARTUP: from the start of the run to its end */
 };
 

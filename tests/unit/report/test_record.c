@@ -85,6 +85,14 @@ const char *phx_controller_test_id(const struct phx_controller *controller, uint
     return ids[test];
 }
 
+static struct phx_collection collection;
+
+const struct phx_collection *phx_controller_collection(const struct phx_controller *controller)
+{
+    ck_assert_ptr_null(controller);
+    return &collection;
+}
+
 int phx_controller_scope(const struct phx_controller *controller, uint32_t test,
                          struct phx_scope *out)
 {
@@ -268,6 +276,25 @@ START_TEST(the_advice_names_the_test)
 }
 END_TEST
 
+START_TEST(the_advice_names_the_limit)
+{
+    char text[512];
+    make_run();
+    phx_collection_init(&collection);
+    for (int i = 0; i < TESTS; i++) {
+        ck_assert_int_eq(phx_collection_add(&collection, ids[i], strlen(ids[i]), NULL, 0), 0);
+        ck_assert_int_eq(phx_collection_limit(&collection, "db", 2, 1), 0);
+    }
+    positions[3].is_timed = 0; /* gw1 has nothing from second 4 on */
+    struct phx_record record = gather(NULL);
+    phx_summary_advice(&record, NULL, text, sizeof text);
+    ck_assert_str_eq(text, "the limit on db kept other workers waiting for 6.0 s at the end (3 "
+                           "tests, 1 at a time, take 12.0 s): raise it, or mark fewer tests");
+    phx_record_fini(&record);
+    phx_collection_fini(&collection);
+}
+END_TEST
+
 START_TEST(a_run_in_which_nothing_ended)
 {
     char text[128];
@@ -294,6 +321,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, the_line_has_every_workers_figures);
     tcase_add_test(tests, workers_that_never_were_have_no_figures);
     tcase_add_test(tests, the_advice_names_the_test);
+    tcase_add_test(tests, the_advice_names_the_limit);
     tcase_add_test(tests, a_run_in_which_nothing_ended);
 }
 

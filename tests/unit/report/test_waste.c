@@ -105,16 +105,52 @@ START_TEST(a_scope_of_one_test_is_a_long_test)
 }
 END_TEST
 
+static const struct phx_collection_limit limits[] = {{NULL, 0, 0}, {"database", 8, 1}};
+
 START_TEST(a_limited_group)
 {
     struct phx_waste_input input = run_of_two(103 * S);
-    two[1].scope = "database";
-    two[1].scope_size = 8;
-    two[1].limit = 1;
-    ck_assert_int_eq(find(&input).cause, PHX_WASTE_LIMIT);
-    ck_assert_str_eq(sentence(&input, "test_checkout", "database"),
-                     "the limited group database kept other workers waiting for 7.0 s at the end: "
-                     "raise its limit, or give fewer of its tests that mark");
+    input.limits = limits;
+    two[1].start = 104 * S; /* gw1 has had nothing to do for a second */
+    two[0].limit = two[1].limit = 2;
+    struct phx_waste waste = find(&input);
+    ck_assert_int_eq(waste.cause, PHX_WASTE_LIMIT);
+    ck_assert_int_eq(waste.lost, 7 * S);
+    ck_assert_uint_eq(waste.ntests, 2);
+    ck_assert_str_eq(sentence(&input, "test_checkout", NULL),
+                     "the limit on database kept other workers waiting for 7.0 s at the end (2 "
+                     "tests, 1 at a time, take 7.0 s): raise it, or mark fewer tests");
+    two[1].start = 101 * S; /* it had begun before: nobody could have taken it */
+    ck_assert_int_eq(find(&input).cause, PHX_WASTE_TEST);
+}
+END_TEST
+
+START_TEST(exclusive_tests)
+{
+    struct phx_waste_input input = run_of_two(110 * S); /* nobody is idle at the end */
+    input.limits = limits;
+    two[0].end = 102 * S;
+    two[1].start = two[2].start = 102 * S; /* gw1 waits for the first one */
+    two[0].limit = 1;
+    struct phx_waste waste = find(&input);
+    ck_assert_int_eq(waste.cause, PHX_WASTE_EXCLUSIVE);
+    ck_assert_int_eq(waste.lost, 2 * S);
+    ck_assert_str_eq(sentence(&input, "test_checkout", NULL),
+                     "1 exclusive test took 2.0 s, and nothing else ran meanwhile: for tests that "
+                     "may only not run beside each other, phalanx_limit is enough");
+    two[0].limit = 2;
+    ck_assert_int_eq(find(&input).cause, PHX_WASTE_NONE);
+}
+END_TEST
+
+START_TEST(nothing_but_exclusive_tests)
+{
+    struct phx_waste_input input = run_of_two(110 * S);
+    input.limits = limits;
+    input.ntests = 2; /* gw1 never has anything */
+    two[0].limit = two[1].limit = 1;
+    ck_assert_int_eq(find(&input).cause, PHX_WASTE_EXCLUSIVE);
+    ck_assert_int_eq(find(&input).took, 10 * S);
 }
 END_TEST
 
@@ -209,6 +245,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, one_long_scope);
     tcase_add_test(tests, a_scope_of_one_test_is_a_long_test);
     tcase_add_test(tests, a_limited_group);
+    tcase_add_test(tests, exclusive_tests);
+    tcase_add_test(tests, nothing_but_exclusive_tests);
     tcase_add_test(tests, many_short_tests_at_the_end_are_nobodys_fault);
     tcase_add_test(tests, a_replacement_goes_on_where_its_predecessor_stopped);
     tcase_add_test(tests, workers_without_any_test_were_idle);
