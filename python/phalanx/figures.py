@@ -19,10 +19,12 @@ class Figures:
         self._timeline: str | None = late_options.value(config, "--timeline")
         self._trace: str | None = late_options.value(config, "--chrome-trace")
         self._json: str | None = late_options.value(config, "--report-json")
+        self._schedule: str | None = late_options.value(config, "--schedule-report")
         self._lines: list[str] = []
+        self._schedule_lines: list[str] = []
 
-    def gather(self, engine: _engine.Controller, codes: bytes) -> None:
-        """While the engine is still there, and no worker any more; `codes`: what each test came to."""
+    def gather(self, engine: _engine.Controller, outcomes: bytes) -> None:
+        """While the engine is still there, and no worker any more; `outcomes`: what each test came to."""
         line, advice, table = engine.summary()
         if self._config.option.verbose > 0:
             self._lines += table.splitlines()
@@ -30,17 +32,21 @@ class Figures:
         if advice:
             self._lines.append(advice)
         if self._json:
-            self._config.stash[figures_key] = engine.figures(codes)
+            self._config.stash[figures_key] = engine.figures(outcomes)
         if self._timeline:
             args = (str(arg) for arg in self._config.invocation_params.args)
             title = " ".join(["pytest", *args])
             self._write(
                 "timeline",
                 self._timeline,
-                lambda path: engine.write_timeline(path, title, codes),
+                lambda path: engine.write_timeline(path, title, outcomes),
             )
+        if self._schedule == "-":
+            self._schedule_lines = (engine.explain() or "").splitlines()
+        elif self._schedule:
+            self._write("schedule report", self._schedule, engine.explain)
         if self._trace:
-            self._write("trace", self._trace, lambda path: engine.write_trace(path, codes))
+            self._write("trace", self._trace, lambda path: engine.write_trace(path, outcomes))
 
     def _write(self, what: str, path: str, write: Any) -> None:
         path = str(self._config.invocation_params.dir / path)
@@ -50,6 +56,13 @@ class Figures:
             self._lines.append(f"phalanx: no {what}: {error}")
         else:
             self._lines.append(f"{what}: {path}")
+
+    def show_schedule(self, terminal: Any) -> None:
+        """Asked for by name, so with -q too."""
+        if self._schedule_lines:
+            terminal.write_sep("=", "schedule")
+        for line in self._schedule_lines:
+            terminal.write_line(line)
 
     def show(self, terminal: Any) -> None:
         for line in self._lines:

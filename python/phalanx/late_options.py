@@ -76,6 +76,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
         metavar="FILE.json",
         help="With -n: write the run as a trace, for ui.perfetto.dev or chrome://tracing",
     ),
+    "--schedule-report": dict(
+        dest="schedule_report",
+        default=None,
+        metavar="FILE",
+        help="With -n: write which estimate and which reason put each test where it ran; - for the terminal",
+    ),
     "--report-json": dict(
         dest="report_json",
         default=None,

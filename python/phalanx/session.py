@@ -148,6 +148,7 @@ class DSession(Surface):
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        self._figures.show_schedule(terminalreporter)
         if self.config.option.verbose < 0:
             return
         for text in self._workers.summary_reports:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from phalanx import count, crash, ordering
+from phalanx import count, crash, late_options, ordering
 from phalanx._engine import EngineError
 from phalanx.gathering import ZYGOTE, Once, describe_difference
 from phalanx.history import History
@@ -199,6 +199,7 @@ class ZygoteEvents:
             interleave=count.is_repeated(self.run.config),
             keep_order=ordering.keeps_order(self.run.config),
             max_chunk=self.run.config.option.maxschedchunk or 0,
+            explain=bool(late_options.value(self.run.config, "--schedule-report")),
         )
         if self.run.recruiting.is_late:
             for node in self.run.nodes:

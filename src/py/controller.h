@@ -5,6 +5,7 @@
 
 #include "py/engine.h"
 #include "role/controller.h"
+#include "sched/reason.h"
 #include "store/keep.h"
 
 struct phx_py_controller {
@@ -13,6 +14,7 @@ struct phx_py_controller {
     int serves_signals; /* made in the main thread */
     int wake[2];        /* pipe for the wake-up descriptor */
     struct phx_keep_costs costs; /* owned: what the history tells */
+    struct phx_reasons reasons;  /* owned: of the plan, if it was asked to explain itself */
 };
 
 static inline struct phx_py_controller *phx_py_controller(PyObject *self)

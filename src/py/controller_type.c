@@ -148,6 +148,7 @@ static void dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     close_engine(phx_py_controller(self));
     phx_keep_costs_fini(&phx_py_controller(self)->costs);
+    phx_reasons_fini(&phx_py_controller(self)->reasons);
     PyObject_Free(self);
     Py_DECREF(type);
 }
@@ -283,12 +284,20 @@ REPORT(progress)
 REPORT(write_timeline)
 REPORT(write_trace)
 
+static PyObject *explain(PyObject *self, PyObject *args)
+{
+    struct phx_controller *controller = phx_py_controller_of(self);
+    return controller ? phx_py_explain(phx_py_state_of(self), controller,
+                                       &phx_py_controller(self)->reasons, args)
+                      : NULL;
+}
+
 static PyMethodDef methods[] = {
     {"setup", phx_py_controller_setup, METH_O,
      "setup(value)\n\nSends the zygote what it needs to configure."},
     {"plan", (PyCFunction)(void (*)(void))phx_py_controller_plan, METH_VARARGS | METH_KEYWORDS,
-     "plan(dist, workers, reorder, max_restarts, interleave=False)\n\nMakes the run queue for what "
-     "was collected."},
+     "plan(dist, workers, reorder, max_restarts, interleave=False, keep_order=False, max_chunk=0, "
+     "explain=False)\n\nMakes the run queue for what was collected."},
     {"read_history", read_history, METH_O,
      "read_history(path) -> (known, warning)\n\nThe plan then knows how long tests take."},
     {"write_history", write_history, METH_VARARGS,
@@ -349,6 +358,9 @@ static PyMethodDef methods[] = {
      "write_timeline(path, title, outcomes)\n\nThe run as a page."},
     {"write_trace", write_trace_method, METH_VARARGS,
      "write_trace(path, outcomes)\n\nThe run as a Chrome trace."},
+    {"explain", explain, METH_VARARGS,
+     "explain(path=None)\n\nWhy each test ran where it did, after plan(explain=True): as text, or "
+     "into a file."},
     {"close", close_method, METH_NOARGS, "close()\n\nKills what is left of the run."},
     {NULL, NULL, 0, NULL},
 };

@@ -56,16 +56,18 @@ PyObject *phx_py_controller_become(PyObject *self, PyObject *args)
 
 PyObject *phx_py_controller_plan(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"dist",       "workers",    "reorder",   "max_restarts",
-                            "interleave", "keep_order", "max_chunk", NULL};
+    static char *names[] = {"dist",         "workers",    "reorder",
+                            "max_restarts", "interleave", "keep_order",
+                            "max_chunk",    "explain",    NULL};
     struct phx_controller *controller = phx_py_controller_of(self);
     struct phx_planner_options options = {0};
     const char *dist;
     long long max_restarts;
+    int explain = 0;
     if (!controller ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "sIpL|ppI", names, &dist, &options.nworkers,
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "sIpL|ppIp", names, &dist, &options.nworkers,
                                      &options.reorder, &max_restarts, &options.interleave,
-                                     &options.keep_order, &options.max_chunk))
+                                     &options.keep_order, &options.max_chunk, &explain))
         return NULL;
     if (strcmp(dist, "mail") == 0)
         options.dist = PHX_DIST_MAIL;
@@ -73,6 +75,8 @@ PyObject *phx_py_controller_plan(PyObject *self, PyObject *args, PyObject *kwarg
         return PyErr_Format(PyExc_ValueError, "--dist %s has no plan", dist);
     options.cost_us = phx_py_controller(self)->costs.cost_us;
     options.setup_us = phx_py_controller(self)->costs.setup_us;
+    if (explain)
+        options.out_reasons = &phx_py_controller(self)->reasons;
     struct phx_err err = {0};
     int status;
     Py_BEGIN_ALLOW_THREADS status = phx_controller_plan(controller, &options, max_restarts, &err);

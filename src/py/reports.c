@@ -1,7 +1,12 @@
 #include "py/reports.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "report/metrics.h"
 #include "report/record.h"
+#include "report/schedule.h"
 #include "report/summary.h"
 #include "report/timeline.h"
 #include "report/trace.h"
@@ -203,4 +208,39 @@ PyObject *phx_py_write_trace(const struct phx_py_state *state, struct phx_contro
     }
     Py_DECREF(path);
     return written(state, status, &err);
+}
+
+static PyObject *explained(const struct phx_py_state *state, const struct phx_record *record,
+                           struct phx_controller *controller, const struct phx_reasons *reasons)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&text, &size);
+    int status = stream ? phx_schedule_put(stream, record, controller, reasons) : -ENOMEM;
+    if (stream && fclose(stream) != 0 && status == 0)
+        status = -ENOMEM;
+    PyObject *result = status < 0 ? phx_py_raise(state, status, NULL)
+                                  : PyUnicode_DecodeUTF8(text, (Py_ssize_t)size, "replace");
+    free(text);
+    return result;
+}
+
+PyObject *phx_py_explain(const struct phx_py_state *state, struct phx_controller *controller,
+                         const struct phx_reasons *reasons, PyObject *args)
+{
+    PyObject *path = NULL, *result;
+    struct phx_record record = {0};
+    struct phx_err err = {0};
+    if (!PyArg_ParseTuple(args, "|O&", PyUnicode_FSConverter, &path))
+        return NULL;
+    int status = phx_record_make(&record, controller, NULL, 0);
+    if (status == 0 && path)
+        status = phx_schedule_write(PyBytes_AS_STRING(path), &record, controller, reasons, &err);
+    if (status < 0 || path)
+        result = written(state, status, &err);
+    else
+        result = explained(state, &record, controller, reasons);
+    phx_record_fini(&record);
+    Py_XDECREF(path);
+    return result;
 }

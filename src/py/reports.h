@@ -4,6 +4,7 @@
 
 #include "py/engine.h"
 #include "role/controller.h"
+#include "sched/reason.h"
 
 /* Each takes the arguments of the Python call. Returns a new reference, or NULL with an exception.
  */
@@ -17,5 +18,7 @@ PyObject *phx_py_write_timeline(const struct phx_py_state *state, struct phx_con
                                 PyObject *args);
 PyObject *phx_py_write_trace(const struct phx_py_state *state, struct phx_controller *controller,
                              PyObject *args);
+PyObject *phx_py_explain(const struct phx_py_state *state, struct phx_controller *controller,
+                         const struct phx_reasons *reasons, PyObject *args);
 
 #endif

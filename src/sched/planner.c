@@ -64,7 +64,8 @@ struct draft {       /* all that a plan is made from */
     struct phx_seams seams;
     struct phx_units units;
     struct phx_deal deal;
-    uint32_t nlong; /* of the deal's sequence, from its beginning */
+    uint32_t nlong;  /* of the deal's sequence, from its beginning */
+    int is_repeated; /* repetitions were dealt, and all others behind them */
 };
 
 static void draft_fini(struct draft *draft)
@@ -179,6 +180,57 @@ static void lay_out(struct phx_plan *plan, const struct draft *draft,
     }
 }
 
+/* ---- why ---- */
+
+static enum phx_reason_why why_of(const struct draft *draft,
+                                  const struct phx_planner_options *options,
+                                  const struct phx_collection *tests, uint32_t unit)
+{
+    if (is_limited(draft, unit))
+        return draft->limit[unit] == 1 ? PHX_REASON_EXCLUSIVE : PHX_REASON_LIMITED;
+    if (phx_dist_keeps_scopes(options->dist))
+        return options->reorder && !options->keep_order ? PHX_REASON_DEAREST : PHX_REASON_COLLECTED;
+    if (draft->is_repeated) {
+        struct phx_repeat repeat;
+        size_t size;
+        const char *id =
+            phx_collection_node_id(tests, draft->units.tests[draft->units.start[unit]], &size);
+        return phx_repeat_of(id, size, &repeat) ? PHX_REASON_REPEATED : PHX_REASON_PIECE;
+    }
+    return options->max_chunk > 0 ? PHX_REASON_ROW : PHX_REASON_PIECE;
+}
+
+static int explain(struct phx_reasons *out, const struct phx_plan *plan, const struct draft *draft,
+                   const struct phx_collection *tests, const struct phx_planner_options *options)
+{
+    struct phx_reasons reasons;
+    int status = phx_reasons_init(&reasons, plan);
+    uint8_t *is_long = calloc(draft->units.nunits + (size_t)1, 1);
+    if (status < 0 || !is_long) {
+        if (status == 0)
+            phx_reasons_fini(&reasons);
+        free(is_long);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < draft->nlong; i++)
+        is_long[draft->deal.sequence[i]] = 1;
+    for (uint32_t position = 0; position < plan->ntests; position++) {
+        struct phx_reason *reason = &reasons.of[position];
+        uint32_t test = plan->order[position];
+        reason->cost_us = draft->costs.cost_us[test];
+        reason->setup_us = phx_seam_opening(&draft->seams, test);
+        reason->from = draft->costs.from[test];
+        reason->why = why_of(draft, options, tests, reason->unit);
+        if (reason->why == PHX_REASON_PIECE && is_long[reason->unit])
+            reason->why = PHX_REASON_LONG;
+    }
+    free(is_long);
+    *out = reasons;
+    return 0;
+}
+
+/* ---- all of it ---- */
+
 static int make_draft(struct draft *draft, const struct phx_collection *tests,
                       const struct phx_planner_options *options)
 {
@@ -205,8 +257,10 @@ static int make_draft(struct draft *draft, const struct phx_collection *tests,
         return deal_units(&draft->deal, &draft->units, options->nworkers,
                           options->reorder && !options->keep_order);
     if (options->interleave && phx_repeat_deal(draft->deal.sequence, draft->deal.owner,
-                                               &draft->units, tests, options->nworkers))
+                                               &draft->units, tests, options->nworkers)) {
+        draft->is_repeated = 1;
         return 0;
+    }
     if (options->max_chunk > 0)
         return deal_chunks(&draft->deal, &draft->units, options->nworkers, options->max_chunk);
     struct phx_cut_options cut = {.nspans = options->nworkers, .long_first = !options->keep_order};
@@ -243,6 +297,8 @@ int phx_planner_make(struct phx_plan *out, const struct phx_collection *tests,
 {
     if (options->nworkers == 0)
         return -EINVAL;
+    if (options->out_reasons)
+        *options->out_reasons = (struct phx_reasons){0};
     if (options->dist == PHX_DIST_MAIL)
         return plan_by_mail(out, tests, options->nworkers);
     struct phx_plan plan = {.ntests = phx_collection_count(tests),
@@ -253,8 +309,11 @@ int phx_planner_make(struct phx_plan *out, const struct phx_collection *tests,
     int status = make_draft(&draft, tests, options);
     if (status == 0)
         status = allocate(&plan, draft.seams.seam_us != NULL);
-    if (status == 0) {
+    if (status == 0)
         lay_out(&plan, &draft, tests);
+    if (status == 0 && options->out_reasons)
+        status = explain(options->out_reasons, &plan, &draft, tests, options);
+    if (status == 0) {
         *out = plan;
         plan = (struct phx_plan){0};
     }

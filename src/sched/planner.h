@@ -11,6 +11,7 @@
 
 #include "queue/plan.h"
 #include "sched/collection.h"
+#include "sched/reason.h"
 #include "sched/scope.h"
 
 struct phx_planner_options {
@@ -24,6 +25,10 @@ struct phx_planner_options {
     /* What the history says; borrowed; 0 for what it does not know, NULL when it knows nothing. */
     const uint32_t *cost_us;  /* [tests]: microseconds of a test, all phases together */
     const uint32_t *setup_us; /* [tests]: of these, its setup phase */
+    /* Borrowed, or NULL: gets the reasons on success; the caller ends them. Empty for
+     * PHX_DIST_MAIL.
+     */
+    struct phx_reasons *out_reasons;
 };
 
 /* Makes the plan of a run.

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "memory_limit.h"
+#include "queue/plan.h"
 
 #include "harness.h"
 
@@ -101,6 +102,49 @@ START_TEST(needs_are_kept_for_each_test)
 }
 END_TEST
 
+START_TEST(limits_are_kept_for_each_test)
+{
+    struct phx_collection c;
+    phx_collection_init(&c);
+    static const char *const names[] = {NULL, "db", "db", "gpu", NULL, "a\0b"};
+    static const uint32_t permits[] = {0, 2, 7, 1, 0, 3};
+    static const uint32_t limits[] = {1, 2, 2, 3, 1, 4};
+    for (uint32_t i = 0; i < 6; i++) {
+        ck_assert_int_eq(phx_collection_add(&c, "t", 1, NULL, 0), 0);
+        ck_assert_uint_eq(phx_collection_limit_of(&c, i), 0);
+        size_t size = i == 5 ? 3 : names[i] ? strlen(names[i]) : 0;
+        ck_assert_int_eq(phx_collection_limit(&c, names[i], size, permits[i]), 0);
+    }
+    for (uint32_t i = 0; i < 6; i++)
+        ck_assert_uint_eq(phx_collection_limit_of(&c, i), limits[i]);
+    ck_assert_uint_eq(c.nlimits, 4);
+    ck_assert_ptr_null(c.limits[0].name);
+    ck_assert_uint_eq(c.limits[1].permits, 2); /* the first who names a group says how many */
+    ck_assert_int_eq(memcmp(c.limits[3].name, "a\0b", 3), 0);
+    phx_collection_fini(&c);
+}
+END_TEST
+
+START_TEST(more_groups_than_a_plan_can_have_are_refused)
+{
+    struct phx_collection c;
+    phx_collection_init(&c);
+    ck_assert_int_eq(phx_collection_add(&c, "t", 1, NULL, 0), 0);
+    int status = 0;
+    uint32_t ngroups = 0;
+    for (; status == 0 && ngroups <= PHX_PLAN_GROUPS_MAX; ngroups++) {
+        char name[16];
+        int size = snprintf(name, sizeof name, "%u", ngroups);
+        status = phx_collection_limit(&c, name, (size_t)size, 1);
+    }
+    ck_assert_int_eq(status, PHX_E_TOOBIG);
+    ck_assert_uint_eq(c.nlimits, PHX_PLAN_GROUPS_MAX); /* the exclusive ones always have theirs */
+    ck_assert_int_eq(phx_collection_limit(&c, "3", 1, 1), 0);
+    ck_assert_int_eq(phx_collection_limit(&c, NULL, 0, 0), 0);
+    phx_collection_fini(&c);
+}
+END_TEST
+
 START_TEST(a_text_beyond_the_limit_is_refused)
 {
     struct phx_collection c;
@@ -159,6 +203,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_was_added_is_found_unchanged);
     tcase_add_test(tests, any_bytes_and_any_length_are_kept);
     tcase_add_test(tests, needs_are_kept_for_each_test);
+    tcase_add_test(tests, limits_are_kept_for_each_test);
+    tcase_add_test(tests, more_groups_than_a_plan_can_have_are_refused);
     tcase_add_test(tests, a_text_beyond_the_limit_is_refused);
     tcase_add_test(tests, a_million_tests_cost_under_150_bytes_each);
     tcase_add_test(tests, without_memory_the_collection_stays_as_it_was);

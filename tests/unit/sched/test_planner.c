@@ -473,6 +473,180 @@ START_TEST(chunks_are_dealt_in_collection_order)
 }
 END_TEST
 
+/* ---- limits ---- */
+
+/* Two units of two tests each for loadfile, or four for load; x is exclusive, d of a group. */
+static void collect_limited(struct phx_collection *tests, const char *limits)
+{
+    phx_collection_init(tests);
+    for (size_t i = 0; i < strlen(limits); i++) {
+        char id[] = "0.py::t";
+        id[0] = (char)('0' + i / 2);
+        ck_assert_int_eq(phx_collection_add(tests, id, 7, NULL, 0), 0);
+        if (limits[i] == 'x')
+            ck_assert_int_eq(phx_collection_limit(tests, NULL, 0, 0), 0);
+        else if (limits[i] != '.')
+            ck_assert_int_eq(phx_collection_limit(tests, &limits[i], 1, 2), 0);
+    }
+}
+
+START_TEST(limited_tests_lie_in_groups_before_all_spans)
+{
+    struct phx_collection tests;
+    collect_limited(&tests, ".d.xd.ex");
+    struct phx_planner_options how = options(PHX_DIST_LOAD, 2, 1);
+    struct phx_reasons reasons;
+    how.out_reasons = &reasons;
+    struct phx_plan plan;
+    ck_assert_int_eq(phx_planner_make(&plan, &tests, &how), 0);
+    static const uint32_t order[] = {3, 7, 1, 4, 6, 0, 2, 5};
+    static const struct phx_plan_group groups[] = {{0, 2, 0}, {2, 4, 2}, {4, 5, 2}};
+    ck_assert_uint_eq(plan.ngroups, 3);
+    ck_assert_mem_eq(plan.order, order, sizeof order);
+    ck_assert_mem_eq(plan.groups, groups, sizeof groups);
+    ck_assert_uint_eq(plan.spans[0].lo, 5);
+    ck_assert_uint_eq(plan.spans[1].hi, 8);
+    for (uint32_t i = 0; i < 8; i++) {
+        ck_assert_int_eq(reasons.of[i].why, i < 2   ? PHX_REASON_EXCLUSIVE
+                                            : i < 5 ? PHX_REASON_LIMITED
+                                                    : PHX_REASON_PIECE);
+        ck_assert_int_eq(reasons.of[i].span == PHX_REASON_NO_SPAN, i < 5);
+    }
+    phx_reasons_fini(&reasons);
+    phx_plan_fini(&plan);
+    phx_collection_fini(&tests);
+}
+END_TEST
+
+START_TEST(a_unit_has_the_limit_of_its_tests_and_runs_alone_with_two)
+{
+    struct phx_collection tests;
+    collect_limited(&tests, ".d..de.xd.dd");
+    struct phx_planner_options how = options(PHX_DIST_LOADFILE, 2, 0);
+    struct phx_plan plan;
+    ck_assert_int_eq(phx_planner_make(&plan, &tests, &how), 0);
+    static const uint32_t order[] = {4, 5, 6, 7, 0, 1, 8, 9, 10, 11, 2, 3};
+    static const struct phx_plan_group groups[] = {{0, 4, 0}, {4, 10, 2}, {10, 10, 2}};
+    ck_assert_uint_eq(plan.ngroups, 3);
+    ck_assert_mem_eq(plan.order, order, sizeof order);
+    ck_assert_mem_eq(plan.groups, groups, sizeof groups);
+    phx_plan_fini(&plan);
+    phx_collection_fini(&tests);
+}
+END_TEST
+
+START_TEST(of_a_plan_by_mail_only_the_limits_are_left)
+{
+    struct phx_collection tests;
+    collect_limited(&tests, ".dx");
+    struct phx_planner_options how = options(PHX_DIST_MAIL, 2, 1);
+    struct phx_reasons reasons = {.count = 77};
+    how.out_reasons = &reasons;
+    struct phx_plan plan;
+    ck_assert_int_eq(phx_planner_make(&plan, &tests, &how), 0);
+    static const uint16_t groups[] = {0, 2, 1};
+    ck_assert_mem_eq(plan.mail_group, groups, sizeof groups);
+    ck_assert_uint_eq(plan.groups[0].permits, 0);
+    ck_assert_uint_eq(plan.groups[1].permits, 2);
+    ck_assert_ptr_null(reasons.of);
+    phx_plan_fini(&plan);
+    phx_collection_fini(&tests);
+}
+END_TEST
+
+/* ---- reasons ---- */
+
+static struct phx_reasons reasons_of(const struct phx_collection *tests,
+                                     struct phx_planner_options how)
+{
+    struct phx_reasons reasons;
+    struct phx_plan plan;
+    how.out_reasons = &reasons;
+    ck_assert_int_eq(phx_planner_make(&plan, tests, &how), 0);
+    ck_assert_uint_eq(reasons.count, plan.ntests);
+    for (uint32_t i = 0; i < plan.ntests; i++) {
+        const struct phx_reason *of = &reasons.of[i];
+        ck_assert_uint_eq(of->unit, plan.unit[i]);
+        ck_assert_uint_eq(of->cost_us + of->setup_us, plan.cost_us[i]);
+        ck_assert_uint_ge(i, plan.spans[of->span].lo);
+        ck_assert_uint_lt(i, plan.spans[of->span].hi);
+    }
+    phx_plan_fini(&plan);
+    return reasons;
+}
+
+START_TEST(reasons_say_what_is_known_and_what_decided)
+{
+    /* Ten of 1 ms, one of 20 ms in another file, one in each that nobody knows, one in a third. */
+    static const char *const files[] = {"a.py::t", "b.py::t", "c.py::t"};
+    static const uint8_t file[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 2};
+    enum { COUNT = sizeof file };
+    uint32_t cost[COUNT];
+    struct phx_collection tests;
+    phx_collection_init(&tests);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        cost[i] = i < 10 ? 1000 : i == 10 ? 20000 : 0;
+        ck_assert_int_eq(phx_collection_add(&tests, files[file[i]], 7, NULL, 0), 0);
+    }
+    struct phx_planner_options how = options(PHX_DIST_LOAD, 2, 1);
+    how.cost_us = cost;
+    struct phx_reasons reasons = reasons_of(&tests, how);
+    /* Long are the one of 20 ms, and the other of its file. */
+    ck_assert_int_eq(reasons.of[0].why, PHX_REASON_LONG);
+    ck_assert_uint_eq(reasons.of[0].cost_us, 20000);
+    uint32_t nlong = 0, from[4] = {0};
+    for (uint32_t i = 0; i < COUNT; i++) {
+        nlong += reasons.of[i].why == PHX_REASON_LONG;
+        from[reasons.of[i].from]++;
+    }
+    ck_assert_uint_eq(nlong, 2);
+    ck_assert_uint_eq(from[PHX_COST_HISTORY], 11);
+    ck_assert_uint_eq(from[PHX_COST_FILE], 2);
+    ck_assert_uint_eq(from[PHX_COST_SUITE], 1);
+    ck_assert_uint_eq(from[PHX_COST_NONE], 0);
+    phx_reasons_fini(&reasons);
+
+    how.keep_order = 1;
+    reasons = reasons_of(&tests, how);
+    for (uint32_t i = 0; i < COUNT; i++)
+        ck_assert_int_eq(reasons.of[i].why, PHX_REASON_PIECE);
+    phx_reasons_fini(&reasons);
+
+    how.max_chunk = 3;
+    reasons = reasons_of(&tests, how);
+    ck_assert_int_eq(reasons.of[5].why, PHX_REASON_ROW);
+    phx_reasons_fini(&reasons);
+
+    reasons = reasons_of(&tests, options(PHX_DIST_LOADFILE, 2, 1));
+    ck_assert_int_eq(reasons.of[0].why, PHX_REASON_DEAREST);
+    ck_assert_int_eq(reasons.of[0].from, PHX_COST_NONE);
+    phx_reasons_fini(&reasons);
+    reasons = reasons_of(&tests, options(PHX_DIST_LOADFILE, 2, 0));
+    ck_assert_int_eq(reasons.of[0].why, PHX_REASON_COLLECTED);
+    phx_reasons_fini(&reasons);
+    phx_collection_fini(&tests);
+}
+END_TEST
+
+START_TEST(reasons_tell_repetitions_from_others)
+{
+    struct phx_collection tests;
+    phx_collection_init(&tests);
+    static const char *const ids[] = {"a.py::t[1-2]", "a.py::t[2-2]", "a.py::u"};
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(phx_collection_add(&tests, ids[i], strlen(ids[i]), NULL, 0), 0);
+    struct phx_planner_options how = options(PHX_DIST_LOAD, 2, 1);
+    how.interleave = 1;
+    struct phx_reasons reasons = reasons_of(&tests, how);
+    uint32_t nrepeated = 0;
+    for (uint32_t i = 0; i < 3; i++)
+        nrepeated += reasons.of[i].why == PHX_REASON_REPEATED;
+    ck_assert_uint_eq(nrepeated, 2);
+    phx_reasons_fini(&reasons);
+    phx_collection_fini(&tests);
+}
+END_TEST
+
 START_TEST(nothing_collected_is_a_plan_of_empty_spans)
 {
     struct phx_plan plan;
@@ -570,6 +744,11 @@ static void add(TCase *tests)
     tcase_add_test(tests, long_tests_come_first_and_leave_room);
     tcase_add_test(tests, cuts_give_way_to_dear_fixtures);
     tcase_add_test(tests, chunks_are_dealt_in_collection_order);
+    tcase_add_test(tests, limited_tests_lie_in_groups_before_all_spans);
+    tcase_add_test(tests, a_unit_has_the_limit_of_its_tests_and_runs_alone_with_two);
+    tcase_add_test(tests, of_a_plan_by_mail_only_the_limits_are_left);
+    tcase_add_test(tests, reasons_say_what_is_known_and_what_decided);
+    tcase_add_test(tests, reasons_tell_repetitions_from_others);
     tcase_add_test(tests, nothing_collected_is_a_plan_of_empty_spans);
     tcase_add_test(tests, a_plan_without_workers_is_refused);
     tcase_add_test(tests, a_million_tests_are_planned_in_two_seconds_each_way);
