@@ -17,7 +17,7 @@ from phalanx.interpreters import Interpreter
 _sys_path = list(sys.path)
 
 # A worker names the threads that it waited for in vain; who has no time left for that is ended unheard.
-EXIT_MARGIN_S = 1.0
+EXIT_MARGIN_S = 3.0
 
 engine_key = pytest.StashKey[_engine.Controller]()
 _interpreter_key = pytest.StashKey["Interpreter | None"]()  # that the engine's zygote runs in

@@ -186,7 +186,7 @@ void phx_controller_mark_ready(struct phx_member *member);
 
 /* ---- events.c: what they share ---- */
 
-#define PHX_STATUS_PATIENCE (2 * PHX_S) /* for the exit status of who is known to be dead */
+#define PHX_STATUS_PATIENCE (5 * PHX_S) /* for the exit status of who is known to be dead */
 
 void phx_event_of_message(struct phx_event *out, int32_t number, const struct phx_message *msg);
 

@@ -8,6 +8,7 @@
 #include "wire/msg.h"
 
 #define ZYGOTE_PATIENCE (30 * PHX_S) /* for the exit handlers it inherited */
+#define GUARD_MARGIN (10 * PHX_S)    /* beyond the grace: it waits 5 s for what it has killed */
 #define INTERRUPT_AGAIN PHX_S
 
 static void signal_workers(struct phx_controller *c, int signal_number)
@@ -139,7 +140,7 @@ int phx_controller_end(struct phx_controller *c, phx_ns grace)
     if (c->guard_gone)
         return 0;
     int status = send_end(&c->guard, grace);
-    phx_controller_run_until(c, &c->guard_gone, grace + 2 * PHX_S);
+    phx_controller_run_until(c, &c->guard_gone, grace + GUARD_MARGIN);
     c->guard_told = c->guard_gone && status == 0; /* it left because it was told to */
     return status == -EPIPE ? 0 : status;         /* it died before: GUARD_DOWN tells */
 }

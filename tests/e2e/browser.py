@@ -9,12 +9,13 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE_S = 120
+PATIENCE_S = 600  # for all that is asked of it
 
 
 class Page:
@@ -130,9 +131,13 @@ def browser(home: Path) -> Iterator[Page]:
     )
     os.close(to_read)
     os.close(back_write)
+    # A browser that says nothing any more is no test without an end.
+    patience = threading.Timer(PATIENCE_S, process.kill)
+    patience.start()
     try:
         yield Page(process, to_write, back_read)
     finally:
+        patience.cancel()
         process.kill()
         process.wait()
         os.close(to_write)

@@ -25,8 +25,9 @@ from typing import Any
 
 RECORDING = Path(__file__).resolve().parent / "recording"
 MARK = "PHALANX_E2E_MARK"
-TIMEOUT_S = 90.0
-LEFTOVER_PATIENCE_S = 5.0
+# Limits for what is broken; a sound run may wait for a busy machine.
+TIMEOUT_S = 180.0
+LEFTOVER_PATIENCE_S = 30.0
 
 # What would change how the run under test behaves or looks.
 _UNWANTED = re.compile(
@@ -78,7 +79,7 @@ def describe(pids: list[int]) -> str:
     return "; ".join(lines)
 
 
-def wait_until(condition: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, timeout: float = TIMEOUT_S) -> Any:
     """Polls; the limit is there for a broken run, not to measure one."""
     deadline = time.monotonic() + timeout
     while True:
@@ -259,6 +260,27 @@ def processes(running: Running) -> dict[str, list[int]]:
     }
 
 
+UNTIL_TOLD = """
+    import os, time
+    import pytest
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(report):
+        if report.failed and hasattr(report, "node"):
+            open("told", "w").close()
+
+    @pytest.fixture
+    def until_told():
+        def wait():
+            deadline = time.monotonic() + 120
+            while not os.path.exists("told"):
+                assert time.monotonic() < deadline, "the controller knows of no failure"
+                time.sleep(0.01)
+            time.sleep(0.3)
+        return wait
+"""
+
+
 class Project:
     """A directory with a suite in it."""
 
@@ -277,8 +299,17 @@ class Project:
         for name, text in files.items():
             path = self.path / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(textwrap.dedent(text), encoding="utf-8")
+            # In one step: who watches the file, or reads it just then, never sees half of it.
+            partial = path.with_name(f".{path.name}.partial")
+            partial.write_text(textwrap.dedent(text), encoding="utf-8")
+            partial.replace(path)
         return self
+
+    def tell_of_failures(self) -> Project:
+        """A fixture `until_told`, for tests that a failure shall stop: it waits until the controller knows of
+        one, and then for a moment, in which the controller stops the run. Without it the others may all have
+        run by then."""
+        return self.write({"conftest.py": UNTIL_TOLD})
 
     def log(self, name: str = "log") -> list[str]:
         """The lines that tests appended to a file of the project."""
@@ -291,8 +322,10 @@ class Project:
         env: dict[str, str] | None = None,
         basetemp: bool = True,
         python: str = sys.executable,
+        together: int = 0,
         **popen: Any,
     ) -> Running:
+        """`together`: no test goes on before so many workers have begun one."""
         home = self.home / f"run{next(self._runs)}"
         home.mkdir()
         mark = uuid.uuid4().hex
@@ -301,8 +334,13 @@ class Project:
         command += self.options
         if basetemp:
             command.append(f"--basetemp={run.basetemp}")
+        env = dict(env or {})
+        if together:
+            (home / "together").mkdir()
+            command += ["-p", "phalanx_together"]
+            env["PHALANX_E2E_TOGETHER"] = f"{home / 'together'}:{together}"
         environment = clean_environment(
-            PHALANX_E2E_RECORD=str(home / "record"), **{MARK: mark}, **(env or {})
+            PHALANX_E2E_RECORD=str(home / "record"), **{MARK: mark}, **env
         )
         with open(home / "out", "wb") as out, open(home / "err", "wb") as err:
             options: dict[str, Any] = dict(

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
-from runner import Project
+from runner import UNTIL_TOLD, Project
 
 MANY = """
     import pytest
@@ -256,6 +256,7 @@ def test_stop_in_the_middle_tears_down(project: Project, number: str) -> None:
         {
             "conftest.py": SPY
             + TEARDOWN_HOOKS["plain"]
+            + UNTIL_TOLD
             + """
     @pytest.fixture(scope="session", autouse=True)
     def session(worker_id):
@@ -263,12 +264,13 @@ def test_stop_in_the_middle_tears_down(project: Project, number: str) -> None:
         with open("log", "a") as file: file.write(f"{worker_id} session\\n")
     """,
             "test_a.py": """
-                import pytest, time
+                import pytest
 
                 @pytest.mark.parametrize("n", range(30))
-                def test_n(n):
-                    time.sleep(0.02)
+                def test_n(n, until_told):
                     assert n != 3
+                    if n > 3:
+                        until_told()
             """,
         }
     )

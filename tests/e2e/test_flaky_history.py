@@ -56,7 +56,7 @@ def flaky(project: Project, *args: str) -> str:
         cwd=project.path,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=180,
     )
     assert done.returncode == 0, done
     return done.stdout

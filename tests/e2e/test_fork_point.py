@@ -96,17 +96,16 @@ def test_conftest_files_that_people_have(project: Project, probe: str) -> None:
             "pytest.ini": "[pytest]\nphalanx_shared_commands = echo some\n",
             "conftest.py": conftest,
             "test_it.py": f"""
-                import os, time
+                import os
                 import conftest, pytest
 
                 @pytest.mark.parametrize("number", range(4))
                 def test_it(number, worker_id, request):
-                    time.sleep(0.05)
                     assert {holds}
             """,
         }
     )
-    run = project.run("-n2")
+    run = project.run("-n2", together=2)
     assert run.code == 0 and run.counts == {"passed": 4} and run.workers == {"gw0", "gw1"}, str(run)
     assert any(text.startswith(line) for text in run.lines), str(run)
 
@@ -249,12 +248,10 @@ import _thread, time
 _thread.start_new_thread(time.sleep, (60,))
 """
 TESTS = """
-import time
 import pytest
 
 @pytest.mark.parametrize("number", range(4))
 def test_it(number, worker_id):
-    time.sleep(0.1)
     assert number != 3
 """
 
@@ -262,7 +259,7 @@ def test_it(number, worker_id):
 def test_what_cannot_be_forked_is_spawned_and_remembered(project: Project) -> None:
     project.options = ()  # with the cache
     project.write({"conftest.py": IN_C, "test_it.py": TESTS})
-    first, second = project.run("-n2"), project.run("-n2")
+    first, second = project.run("-n2", together=2), project.run("-n2", together=2)
     for run in (first, second):
         assert run.code == 1 and run.counts == {"passed": 3, "failed": 1}, str(run)
         assert run.workers == {"gw0", "gw1"}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runner import Project, Run
+from runner import TIMEOUT_S, Project, Run
 
 NUMBERS = range(40)
 
@@ -32,11 +32,11 @@ def busy(new_project: Callable[..., Project]) -> Run:
             """
         }
     )
-    return project.run("-n4", "-p", "no:cacheprovider")
+    return project.run("-n4", "-p", "no:cacheprovider", together=4)
 
 
 def test_output_is_not_mixed(busy: Run) -> None:
-    assert busy.counts == {"passed": 40} and len(busy.workers) > 1
+    assert busy.counts == {"passed": 40} and len(busy.workers) == 4
     for number in NUMBERS:
         sections = busy.sections_of(f"test_a.py::test_prints[{number}]")
         out = "".join(f"out {number} {part} {'x' * 200}\n" for part in range(20))
@@ -108,7 +108,7 @@ CHECKS = {
                 note("at finish", f"{os.environ['PYTEST_XDIST_WORKER']} {os.path.isdir(directory.name)}")
     """,
     "test_checks.py": """
-        import atexit, faulthandler, json, os, random, select, signal, sys, threading, time, uuid, weakref
+        import atexit, faulthandler, json, os, random, select, signal, sys, threading, uuid, weakref
         import pytest
         import conftest
 
@@ -142,7 +142,6 @@ CHECKS = {
 
         @pytest.mark.parametrize("number", range(12))
         def test_facts(facts, number, tmp_path, worker_id):
-            time.sleep(0.05)
             assert os.path.isdir(conftest.directory.name)
             conftest.note("paths", f"{worker_id} {tmp_path}")
 
@@ -176,7 +175,7 @@ class Checked:
 @pytest.fixture(scope="module")
 def checked(new_project: Callable[..., Project]) -> Checked:
     project = new_project(CHECKS)
-    run = project.run("-n2", "-p", "no:cacheprovider")
+    run = project.run("-n2", "-p", "no:cacheprovider", together=2)
     assert run.counts == {"passed": 17} and run.code == 0, str(run)
     assert run.workers == {"gw0", "gw1"}
     return Checked(project, run)
@@ -349,12 +348,11 @@ def test_collection_can_use_the_temporary_directory(project: Project) -> None:
 
 SEEDED = {
     "test_a.py": """
-        import random, time
+        import random
         import pytest
 
         @pytest.mark.parametrize("number", range(4))
         def test_draw(number, worker_id):
-            time.sleep(0.1)
             with open("log", "a") as file: file.write(f"{worker_id} {random.random()}\\n")
     """
 }
@@ -376,7 +374,7 @@ def test_seeded_generator_is_the_same_in_each_worker(project: Project, seeding: 
     import random
 
     project.write({**SEEDED, "conftest.py": f"import random\n{seeding}\n"})
-    assert project.run("-n2").counts == {"passed": 4}
+    assert project.run("-n2", together=2).counts == {"passed": 4}
     own = random.Random(42)
     sequence = [own.random() for _ in range(4)]
     assert len(draws(project)) == 2
@@ -386,7 +384,7 @@ def test_seeded_generator_is_the_same_in_each_worker(project: Project, seeding: 
 
 def test_seed_without_a_value_differs(project: Project) -> None:
     project.write({**SEEDED, "conftest.py": "import random\nrandom.seed(42)\nrandom.seed()\n"})
-    assert project.run("-n2").counts == {"passed": 4}
+    assert project.run("-n2", together=2).counts == {"passed": 4}
     numbers = [number for each in draws(project).values() for number in each]
     assert len(set(numbers)) == 4
 
@@ -400,7 +398,7 @@ def test_numpy(project: Project) -> None:
         }
     )
     project.write({"test_a.py": "import numpy\n" + (project.path / "test_a.py").read_text()})
-    assert project.run("-n2").counts == {"passed": 4}
+    assert project.run("-n2", together=2).counts == {"passed": 4}
     numbers = [number for each in draws(project).values() for number in each]
     assert len(set(numbers)) == 4
 
@@ -464,14 +462,14 @@ def test_thread_that_outlives_the_grace(project: Project) -> None:
                 import threading, time
 
                 def slow():
-                    time.sleep(6)
+                    time.sleep(8)
                     open("log", "w").write("ended\\n")
 
                 def test_a(): threading.Thread(target=slow, name='sleeper').start()
             """
         }
     )
-    run = project.run("-n1", "--exit-grace=0", timeout=60)
+    run = project.run("-n1", "--exit-grace=0")
     assert run.counts == {"passed": 1} and run.code == 0, str(run)
     assert "a test left thread 'sleeper' running" in run.err, str(run)
     assert "killed" not in run.out and project.log() == [], str(run)
@@ -502,7 +500,7 @@ def test_daemon_thread(project: Project) -> None:
             """
         }
     )
-    assert project.run("-n1", timeout=30).counts == {"passed": 1}
+    assert project.run("-n1").counts == {"passed": 1}
 
 
 def test_pytest_inside_a_test(project: Project) -> None:
@@ -566,7 +564,7 @@ def test_pytest_in_a_thread(project: Project) -> None:
         cwd=project.path,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=TIMEOUT_S,
         env=clean_environment(),
     )
     assert done.returncode == 0, done.stdout + done.stderr

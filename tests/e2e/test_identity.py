@@ -39,13 +39,12 @@ TELLING = {
                 file.write(f"{node.gateway.id} {output.get('at_configure')} {output.get('at_finish')} {error}\\n")
     """,
     "test_tell.py": """
-        import json, os, time
+        import json, os
         import pytest
         from xdist import get_xdist_worker_id, is_xdist_controller, is_xdist_worker
 
         @pytest.mark.parametrize("number", range(8))
         def test_tell(number, worker_id, testrun_uid, request, record_property):
-            time.sleep(0.05)
             config = request.config
             told = {
                 "worker_id": worker_id,
@@ -91,7 +90,7 @@ def telling(new_project: Callable[..., Project]) -> Project:
 
 @pytest.fixture(scope="module")
 def parallel(telling: Project) -> Run:
-    return telling.run("-n2", "-p", "no:cacheprovider")
+    return telling.run("-n2", "-p", "no:cacheprovider", together=2)
 
 
 @pytest.fixture(scope="module")
@@ -292,12 +291,11 @@ def test_forks_where_workers_part(project: Project, case: str) -> None:
         {
             "conftest.py": conftest,
             "test_a.py": """
-                import os, time
+                import os
                 import pytest
 
                 @pytest.mark.parametrize("number", range(4))
                 def test_a(number, worker_id, request):
-                    time.sleep(0.05)
                     assert os.environ["PYTEST_XDIST_WORKER"] == worker_id
                     assert type(os.environ).__name__ == "_Environ"
                     import conftest
@@ -307,7 +305,7 @@ def test_forks_where_workers_part(project: Project, case: str) -> None:
             """,
         }
     )
-    run = project.run("-n2", "-p", "no:cacheprovider")
+    run = project.run("-n2", "-p", "no:cacheprovider", together=2)
     assert run.code == 0 and run.counts == {"passed": 4}, str(run)
     assert run.workers == {"gw0", "gw1"}
     lines = [line for line in run.lines if sentence in line]

@@ -54,7 +54,7 @@ def test_alone(n, note):
 
 def run(path: Path, *args: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--strict-markers", *args]
-    done = subprocess.run(command, cwd=path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=path, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 

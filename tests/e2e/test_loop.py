@@ -47,7 +47,6 @@ class Looping:
                 or self.running.process.poll() is not None
             ),
             f"run {self._runs}: {self.running.output()}",
-            60,
         )
         lines = self._told.read_text().splitlines() if self._told.exists() else []
         new, self._seen = lines[self._seen :], len(lines)
@@ -58,7 +57,7 @@ class Looping:
             os.killpg(self.running.pid, number)
         else:
             os.kill(self.running.pid, number)
-        run = self.running.wait(60)
+        run = self.running.wait()
         assert "Traceback" not in run.err, str(run)
         return run.code
 
@@ -135,7 +134,7 @@ def test_ctrl_c_in_a_run(project: Project) -> None:
         {"test_a.py": "import time\ndef test_it():\n    open('begun', 'w').close(); time.sleep(60)"}
     )
     looping = Looping(project, "-n1")
-    wait_until((project.path / "begun").exists, "the test", 60)
+    wait_until((project.path / "begun").exists, "the test")
     assert looping.end() == 2
     assert "KeyboardInterrupt" in looping.running.output()
     assert WAITING not in looping.running.output()

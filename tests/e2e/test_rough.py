@@ -79,7 +79,7 @@ def test_rough(project: Project, case: str) -> None:
     code, ends = ROUGH[case]
     project.write({"test_a.py": HEAD + f"def test_rough():\n    {code}\n" + NEIGHBOURS})
     running = project.start("-n2")
-    run = running.wait(60, may_leave="two forks" in case)
+    run = running.wait(may_leave="two forks" in case)
     if ends == {"interrupted"}:
         assert run.code == 2 and run.has_line("KeyboardInterrupt"), str(run)
         return

@@ -215,7 +215,7 @@ def test_the_last_worker_tears_down_when_the_zygote_is_dead(project: Project, wo
                 while os.getppid() == catalogue["pid"]:
                     time.sleep(0.01)
     """
-    run = suite(project, tests).run("-n", workers)
+    run = suite(project, tests).run("-n", workers, together=int(workers))
     assert run.counts == {"passed": 9}, run
     assert project.log() == ["set up", "torn down"]
 
@@ -270,7 +270,7 @@ def test_ctrl_c_while_it_is_set_up(project: Project) -> None:
 
 TAKEN = {
     "thread": (
-        "threading.Thread(target=time.sleep, args=(0.5,), daemon=True).start()",
+        "threading.Thread(target=ended.wait, daemon=True).start()",
         "started a thread",
     ),
     "socket": ("import socket; request.config.kept = socket.socket()", "opened a socket"),
@@ -299,10 +299,13 @@ def test_an_identity_is_not_to_be_had(project: Project, what: str) -> None:
 def test_what_processes_cannot_share(project: Project, what: str) -> None:
     statement, says = TAKEN[what]
     more = f"""
+        ended = threading.Event()
+
         @phalanx.shared_fixture
         def heavy(request):
             {statement}
             yield
+            ended.set()
             if hasattr(request.config, "kept"):
                 request.config.kept.close()
             for thread in threading.enumerate()[1:]:
@@ -313,7 +316,7 @@ def test_what_processes_cannot_share(project: Project, what: str) -> None:
     run = suite(project, tests, more).run("-n2")
     assert run.code == 1 and run.counts == {"passed": 1, "error": 2}, run
     error = run.report_of("test_it.py::test_second", "setup")["longrepr"]
-    assert f"conftest.py:21 {says}" in error and "in the shared fixture 'heavy'" in error
+    assert f"conftest.py:23 {says}" in error and "in the shared fixture 'heavy'" in error
     assert "make this an ordinary session fixture" in error
     assert project.log() == ["heavy torn down", "set up", "torn down"]
 

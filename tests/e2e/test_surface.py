@@ -355,7 +355,7 @@ def test_pytest_main(project: Project, where: str) -> None:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
     )
     codes = [0] if where == "thread" else [0, 0]
     assert f"codes {codes}" in done.stdout and done.stdout.count("4 passed") == len(codes), (

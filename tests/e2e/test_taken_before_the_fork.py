@@ -177,7 +177,7 @@ def test_a_lock_of_processes_is_not_shared(project: Project) -> None:
 
                 @pytest.mark.parametrize("number", range(4))
                 def test_it(number):
-                    assert conftest.lock.acquire(timeout=20)
+                    assert conftest.lock.acquire(timeout=120)
                     time.sleep(0.05)
                     if number == 0:
                         os._exit(1)
@@ -262,7 +262,7 @@ def build(project: Project, source: str, *options: str) -> None:
         pytest.skip("there is no C compiler")
     project.write({"own.c": source})
     command = [compiler, "-shared", "-fPIC", "-O0", *options, "-o", "own.so", "own.c", "-pthread"]
-    subprocess.run(command, cwd=project.path, check=True, timeout=60)
+    subprocess.run(command, cwd=project.path, check=True, timeout=180)
 
 
 @pytest.mark.parametrize("is_fork_safe", [True, False])

@@ -57,7 +57,7 @@ OUTCOMES = {
 def pictured(new_project: Callable[..., Project]) -> tuple[Project, Run]:
     project = new_project({"test_a.py": SUITE})
     files = ["--timeline=out/run.html", "--chrome-trace=run.json", "--report-json=report.json"]
-    return project, project.run("-n2", *files)
+    return project, project.run("-n2", *files, together=2)
 
 
 def data_of(page: Path) -> dict[str, Any]:
@@ -87,7 +87,6 @@ def test_phases_are_told_apart(pictured: tuple[Project, Run]) -> None:
     }
     for phase, name in ((3, "test_setup"), (4, "test_call"), (5, "test_teardown")):
         assert rows[name][phase] >= 300_000  # it slept so long there
-        assert rows[name][phase] == max(rows[name][3:6])
     for row in rows.values():
         assert row[1] + sum(row[3:6]) <= row[2] + 1
 

@@ -54,7 +54,7 @@ def verify(project: Project, *args: str) -> tuple[int, str, str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -78,12 +78,12 @@ def test_a_good_suite(project: Project) -> None:
         "balance",
         "flakiness",
     ], err
-    # How fast a busy machine is, nobody knows; all else is certain.
-    certain = {name for name in found if name != "speedup"}
+    # How fast a busy machine is, and to whom it gives its time, nobody knows; all else is certain.
+    certain = found.keys() - {"speedup", "balance"}
     assert all(found[name]["good"] for name in certain), out
     assert "✓ outcomes    12 of 12 tests have the same outcome" in out
     assert "0.00 %, target below 0.1 %: 0 of 12 tests disagreed in 2 repetitions" in out
-    assert code == (0 if found["speedup"]["good"] else 1)
+    assert code == (0 if found["speedup"]["good"] and found["balance"]["good"] else 1)
 
 
 def test_what_depends_on_order_or_time_is_named(project: Project) -> None:

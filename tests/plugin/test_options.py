@@ -213,7 +213,7 @@ def test_usage_errors_of_a_run(tmp_path: Any, args: list[str], message: str) -> 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     if args == ["-d"]:  # pytest-xdist runs such tests here, without workers
         assert done.returncode in (0, 4), done.stdout + done.stderr

@@ -136,7 +136,7 @@ def run_trapped(code: str) -> str:
         [sys.executable, "-c", textwrap.dedent(program) % textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST")},
     )
     assert done.returncode == 0, done.stderr

@@ -7,13 +7,16 @@
 
 #include <check.h>
 
-/* Runs the suite of one test case, each test in a process of its own with a timeout in seconds, and
- * returns main's exit status. `add` registers the tests on the case. */
+/* So much longer may a test take on a machine that is busy with others. */
+#define HARNESS_PATIENCE 4
+
+/* Runs the suite of one test case, each test in a process of its own with a timeout in seconds, for
+ * a machine of its own, and returns main's exit status. `add` registers the tests on the case. */
 static inline int harness_run(const char *name, double timeout_s, void (*add)(TCase *))
 {
     Suite *suite = suite_create(name);
     TCase *tests = tcase_create(name);
-    tcase_set_timeout(tests, timeout_s);
+    tcase_set_timeout(tests, HARNESS_PATIENCE * timeout_s);
     add(tests);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

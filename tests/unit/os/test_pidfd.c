@@ -79,7 +79,7 @@ START_TEST(a_status_is_as_of_waitpid)
     if ((child = fork()) == 0)
         end_as(_i);
     int pidfd = phx_pidfd_open(child, NULL);
-    ck_assert_int_eq(phx_pidfd_wait(pidfd, 10 * PHX_S), 1);
+    ck_assert_int_eq(phx_pidfd_wait(pidfd, 60 * PHX_S), 1);
     ck_assert_int_eq(phx_pidfd_reap(pidfd, &status), 0);
     ck_assert_int_eq(status, expected);
     close(pidfd);

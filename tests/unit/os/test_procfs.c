@@ -125,7 +125,7 @@ START_TEST(a_command_is_readable)
         _exit(1);
     }
     char command[64], cut[8], one[1];
-    for (int i = 0; i < 200; i++) { /* until it has become the shell */
+    for (int i = 0; i < 6000; i++) { /* until it has become the shell */
         ck_assert_int_eq(phx_procfs_command(pid, command, sizeof command), 0);
         if (strncmp(command, "sh -c", 5) == 0)
             break;

@@ -12,7 +12,7 @@
 #include "harness.h"
 #include "os/procfs.h"
 
-enum { FOR_EVER_S = 20 }; /* what a broken sweep would leave behind ends by itself */
+enum { FOR_EVER_S = 100 }; /* what a broken sweep would leave behind ends by itself */
 
 static void become_reaper(void)
 {
@@ -22,7 +22,7 @@ static void become_reaper(void)
 static void wait_for_descendants(int count)
 {
     struct phx_process *list = NULL;
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 6000; i++) {
         int found = phx_procfs_descendants(getpid(), &list);
         free(list);
         list = NULL;

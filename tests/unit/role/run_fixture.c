@@ -382,7 +382,7 @@ void run_close(struct run *run)
     phx_controller_close(run->c);
     run->c = NULL;
     int left = run_count_marked(run);
-    for (int i = 0; i < 200 && left > 0 && run->guard_killed; i++) {
+    for (int i = 0; i < 12000 && left > 0 && run->guard_killed; i++) {
         phx_clock_sleep(5 * PHX_MS);
         left = run_count_marked(run);
     }
@@ -491,7 +491,7 @@ int run_count_fds(void)
 void run_wait_for_state(pid_t pid, char state)
 {
     struct phx_process process = {0};
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 12000; i++) {
         process.state = 0;
         if (phx_procfs_look(pid, &process) < 0 && state != 0)
             ck_abort_msg("process %d is gone", (int)pid);

@@ -9,7 +9,7 @@
 #include "fake_zygote.h"
 #include "role/controller.h"
 
-enum { RUN_WORKERS_MAX = 512, RUN_PATIENCE_S = 30 };
+enum { RUN_WORKERS_MAX = 512, RUN_PATIENCE_S = 120 };
 
 struct run_worker {
     int asked, up, down, failed; /* times */
