@@ -43,6 +43,23 @@ static inline void fixture_plan(struct phx_plan *plan, uint32_t ntests, uint32_t
     }
 }
 
+/* Makes the first `nalone` positions exclusive, those up to `end` a group of one at a time, and
+ * takes both from the spans. */
+static inline void fixture_limit(struct phx_plan *plan, uint32_t nalone, uint32_t end)
+{
+    plan->groups = calloc(2, sizeof *plan->groups);
+    if (!plan->groups)
+        abort();
+    plan->ngroups = 2;
+    plan->groups[0] = (struct phx_plan_group){0, nalone, 0};
+    plan->groups[1] = (struct phx_plan_group){nalone, end, 1};
+    for (uint32_t i = 0; i < plan->nspans; i++) {
+        struct phx_plan_span *span = &plan->spans[i];
+        span->lo = span->lo < end ? end : span->lo;
+        span->hi = span->hi < end ? end : span->hi;
+    }
+}
+
 /* A zeroed, aligned block of exactly `size` bytes, so that ASan sees one byte too far. */
 static inline void *fixture_region(size_t size)
 {

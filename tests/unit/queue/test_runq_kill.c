@@ -27,7 +27,7 @@ struct counts {
 static struct fixture f;
 static struct counts *counts;
 static pid_t pids[WORKERS]; /* 0: not started, or buried */
-static unsigned long kills, in_steals, in_journals, in_claims, crashes;
+static unsigned long limited_rounds, kills, in_steals, in_journals, in_claims, crashes;
 
 static void *shared_memory(size_t size)
 {
@@ -39,7 +39,7 @@ static void *shared_memory(size_t size)
 static int claim(uint32_t worker, uint32_t *pos)
 {
     int got;
-    while ((got = phx_runq_claim(&f.q, worker, pos)) == -EAGAIN)
+    while ((got = phx_runq_claim(&f.q, worker, pos)) == -EAGAIN || got == PHX_RUNQ_WAIT)
         sched_yield();
     return got;
 }
@@ -121,20 +121,41 @@ static void check_end(void)
     }
 }
 
+/* With groups a worker may find nothing while another one holds the only permit. In a run the
+ * controller asks for one more when none is left: so do the last ones here. */
+static int may_start(uint32_t started, uint32_t living)
+{
+    return f.plan.ngroups == 0 || may_die(started) || living == 0;
+}
+
+static void check_permits(void)
+{
+    for (uint32_t i = 0; i < f.q.nholders; i++)
+        ck_assert_uint_eq(((const uint32_t *)f.q.holders)[i], 0);
+    ck_assert_uint_eq(f.q.header->alone, 0);
+}
+
 static void round_of(uint64_t *seed)
 {
     uint32_t ntests = 1 + fixture_random(seed) % TESTS_MAX;
+    int is_limited = fixture_random(seed) % 2;
     /* Most spans are those of workers that have not come yet, and a thief looks at a thousand
      * words: most of the time goes into steals, and so do the deaths. */
     fixture_plan(&f.plan, ntests, 1 + fixture_random(seed) % WORKERS, 1 + fixture_random(seed) % 4);
     f.plan.keep_first_unit = fixture_random(seed) % 2;
+    if (is_limited) { /* multiples of every size of a unit */
+        uint32_t nalone = ntests / 200 * 12, end = nalone + ntests / 100 * 12;
+        fixture_limit(&f.plan, nalone, end);
+        limited_rounds++;
+    }
     f.size = phx_runq_size(&f.plan, WORKERS, LATE);
     f.mem = shared_memory(f.size);
     ck_assert_int_eq(phx_runq_init(&f.q, f.mem, f.size, &f.plan, WORKERS, LATE), 0);
     memset(counts, 0, sizeof *counts);
     uint32_t started = 0, living = 0;
     while (living > 0 || phx_runq_left(&f.q) > 0) {
-        while (living < AT_ONCE && started < WORKERS && phx_runq_left(&f.q) > 0) {
+        while (living < AT_ONCE && started < WORKERS && phx_runq_left(&f.q) > 0 &&
+               may_start(started, living)) {
             start(started++, fixture_random(seed));
             living++;
         }
@@ -155,6 +176,7 @@ static void round_of(uint64_t *seed)
         sched_yield();
     }
     check_end();
+    check_permits();
     ck_assert_int_eq(munmap(f.mem, f.size), 0);
     phx_plan_fini(&f.plan);
 }
@@ -167,12 +189,12 @@ START_TEST(no_test_is_lost_or_run_twice)
     phx_ns end = phx_clock_now() + (asked ? atol(asked) : 4) * PHX_S;
     counts = shared_memory(sizeof *counts);
     int rounds = 0;
-    for (; phx_clock_now() < end || rounds < 3; rounds++)
+    for (; phx_clock_now() < end || rounds < 4 || limited_rounds == 0; rounds++)
         round_of(&seed);
-    printf(
-        "# kill: %d rounds, %lu kills, %lu in a steal (%lu with a valid journal), %lu in a claim, "
-        "%lu tests crashed\n",
-        rounds, kills, in_steals, in_journals, in_claims, crashes);
+    printf("# kill: %d rounds, %lu of them with groups, %lu kills, %lu in a steal (%lu with a "
+           "valid journal), %lu in a claim, "
+           "%lu tests crashed\n",
+           rounds, limited_rounds, kills, in_steals, in_journals, in_claims, crashes);
     ck_assert_uint_gt(crashes, 0);
 }
 END_TEST
@@ -234,9 +256,12 @@ static void die_on(void *copy, unsigned long step)
             ck_abort_msg("after %lu instructions: %u is lost, result %d", step, pos, result);
 }
 
-START_TEST(death_at_every_instruction)
+/* `nalone`, `end`: as in fixture_limit; 0: no groups. */
+static void step_through(uint32_t nalone, uint32_t end)
 {
     fixture_plan(&f.plan, STEPPED_TESTS, 2, 2);
+    if (end > 0)
+        fixture_limit(&f.plan, nalone, end);
     f.size = phx_runq_size(&f.plan, REST + 1, 2);
     f.mem = shared_memory(f.size);
     ck_assert_int_eq(phx_runq_init(&f.q, f.mem, f.size, &f.plan, REST + 1, 2), 0);
@@ -273,10 +298,29 @@ START_TEST(death_at_every_instruction)
     ck_assert_int_eq(munmap(f.mem, f.size), 0);
     phx_plan_fini(&f.plan);
 }
+
+START_TEST(death_at_every_instruction)
+{
+    step_through(0, 0);
+}
+END_TEST
+
+START_TEST(death_at_every_instruction_with_exclusive_tests_and_a_limited_group)
+{
+    step_through(2, 6); /* it runs two, three of the group, and gives the next one back */
+}
+END_TEST
+
+START_TEST(death_at_every_instruction_between_a_limited_group_and_a_steal)
+{
+    step_through(0, 2);
+}
 END_TEST
 
 static void add(TCase *tests)
 {
+    tcase_add_test(tests, death_at_every_instruction_with_exclusive_tests_and_a_limited_group);
+    tcase_add_test(tests, death_at_every_instruction_between_a_limited_group_and_a_steal);
     tcase_add_test(tests, death_at_every_instruction);
     tcase_add_test(tests, no_test_is_lost_or_run_twice);
 }
