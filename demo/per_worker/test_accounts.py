@@ -22,6 +22,7 @@ class TestAccounts:
         statement.write_text("Ada: 100")
         time.sleep(1.8)
         assert statement.read_text() == "Ada: 100"
+        statement.unlink()
 
     def test_close(self, database):
         before = database.rows()

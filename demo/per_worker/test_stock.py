@@ -20,6 +20,7 @@ class TestStock:
         stock.write_text("3 books")
         time.sleep(1.8)
         assert stock.read_text() == "3 books"
+        stock.unlink()
 
     def test_count_is_stored(self, database):
         before = database.rows()

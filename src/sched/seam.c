@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A set-up that nobody has measured is taken to cost as much as this many tests. */
+/* The set-ups that one test opens, if nobody has measured them, are taken to cost as much as this
+ * many tests together. Each by itself would make tests that use ten small fixtures of the session
+ * too dear to be taken over by anybody. */
 enum { UNKNOWN_SETUP_TESTS = 2 };
 
 struct reach { /* of one set-up */
@@ -13,13 +15,17 @@ struct reach { /* of one set-up */
     uint32_t taken_us; /* what the set-up is taken to cost */
 };
 
+struct opening { /* of a test: set-ups that it is the first to need */
+    uint32_t count, served;
+};
+
 struct survey {
     const struct phx_collection *tests;
     struct phx_costs *costs;
     const uint32_t *setup_us;
-    struct reach *reaches; /* [tests->nsetups] */
-    uint32_t *nopened;     /* [tests]: set-ups that it is the first to need */
-    int64_t *change;       /* [tests + 1]: of the seam, from one test to the next */
+    struct reach *reaches;    /* [tests->nsetups] */
+    struct opening *openings; /* [tests] */
+    int64_t *change;          /* [tests + 1]: of the seam, from one test to the next */
 };
 
 static void measure(const struct survey *survey)
@@ -33,7 +39,7 @@ static void measure(const struct survey *survey)
             struct reach *reach = &survey->reaches[setups[i]];
             if (reach->cost_us == 0) {
                 *reach = (struct reach){.first = test, .least_us = UINT32_MAX};
-                survey->nopened[test]++;
+                survey->openings[test].count++;
             } else if (is_known && setup_us < reach->least_us) {
                 reach->least_us = setup_us;
             }
@@ -49,6 +55,17 @@ static int is_measured(const struct survey *survey, const struct reach *reach)
            reach->least_us != UINT32_MAX;
 }
 
+static uint32_t capped(uint64_t us)
+{
+    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+/* The next one's part of what the set-ups of one test cost together. */
+static uint32_t share_of(uint32_t us, struct opening *opening)
+{
+    return us / opening->count + (opening->served++ < us % opening->count);
+}
+
 /* Decides what a set-up costs, and moves it there from the cost of its first test. Several that are
  * opened by one test share what its setup phase costs more. */
 static void attribute(const struct survey *survey, struct reach *reach)
@@ -56,21 +73,16 @@ static void attribute(const struct survey *survey, struct reach *reach)
     struct phx_costs *costs = survey->costs;
     uint32_t first = reach->first, *cost_us = &costs->cost_us[first];
     if (!is_measured(survey, reach)) {
-        uint64_t some = (uint64_t)UNKNOWN_SETUP_TESTS * costs->mean_us;
-        reach->taken_us = some < UINT32_MAX ? (uint32_t)some : UINT32_MAX;
+        uint32_t some = capped((uint64_t)UNKNOWN_SETUP_TESTS * costs->mean_us);
+        reach->taken_us = share_of(some, &survey->openings[first]);
         return;
     }
     if (survey->setup_us[first] <= reach->least_us)
         return;
-    reach->taken_us = (survey->setup_us[first] - reach->least_us) / survey->nopened[first];
+    reach->taken_us = share_of(survey->setup_us[first] - reach->least_us, &survey->openings[first]);
     uint32_t moved = reach->taken_us < *cost_us ? reach->taken_us : *cost_us - 1;
     *cost_us -= moved;
     costs->total_us -= moved;
-}
-
-static uint32_t capped(uint64_t us)
-{
-    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
 /* Each set-up is added to the seams where its reach begins and taken away behind its end. */
@@ -106,12 +118,12 @@ int phx_seams_make(struct phx_seams *out, const struct phx_collection *tests,
         return 0;
     }
     survey.reaches = calloc(tests->nsetups, sizeof *survey.reaches);
-    survey.nopened = calloc(count, sizeof *survey.nopened);
+    survey.openings = calloc(count, sizeof *survey.openings);
     survey.change = calloc(count + (size_t)1, sizeof *survey.change);
     seams.seam_us = malloc(count * sizeof *seams.seam_us);
     seams.opening_us = calloc(count, sizeof *seams.opening_us);
     int status = -ENOMEM;
-    if (survey.reaches && survey.nopened && survey.change && seams.seam_us && seams.opening_us) {
+    if (survey.reaches && survey.openings && survey.change && seams.seam_us && seams.opening_us) {
         measure(&survey);
         lay(&seams, &survey, costs->total_us / nworkers);
         *out = seams;
@@ -120,7 +132,7 @@ int phx_seams_make(struct phx_seams *out, const struct phx_collection *tests,
     }
     phx_seams_fini(&seams);
     free(survey.reaches);
-    free(survey.nopened);
+    free(survey.openings);
     free(survey.change);
     return status;
 }

@@ -35,7 +35,7 @@ struct phx_seams {
  *
  * costs      what is attributed to a set-up is taken away from its first test
  * setup_us   borrowed, [tests]: what the history says of a test's setup phase, which is part of
- *            its cost. NULL: nothing; then every set-up counts as some tests
+ *            its cost. NULL: nothing; then what one test opens counts as some tests
  * out        set on success only; the caller ends it with phx_seams_fini
  * Returns    0 or -ENOMEM. */
 int phx_seams_make(struct phx_seams *out, const struct phx_collection *tests,

@@ -57,6 +57,25 @@ START_TEST(a_set_up_that_was_never_measured_counts_as_two_tests)
 }
 END_TEST
 
+START_TEST(what_one_test_opens_counts_as_two_tests_together)
+{
+    static const uint32_t needs[][2] = {{0, 1}, {0, 1}, {0, NO}, {2, NO}, {2, NO}, {2, NO}};
+    static const uint32_t cost[] = {11, 11, 11, 11, 11, 11}, seam[] = {0, 22, 11, 0, 22, 22};
+    struct phx_seams seams;
+    struct phx_costs costs;
+    make(&seams, &costs, needs, 6, cost, NULL, 1);
+    ck_assert_mem_eq(seams.seam_us, seam, sizeof seam);
+    phx_seams_fini(&seams);
+    phx_costs_fini(&costs);
+
+    static const uint32_t unknown[] = {0, 2, 1, 0, 2, 2}; /* nothing is known: a test counts 1 */
+    make(&seams, &costs, needs, 6, NULL, NULL, 1);
+    ck_assert_mem_eq(seams.seam_us, unknown, sizeof unknown);
+    phx_seams_fini(&seams);
+    phx_costs_fini(&costs);
+}
+END_TEST
+
 START_TEST(what_everybody_needs_is_no_seam)
 {
     static const uint32_t needs[][2] = {{0, NO}, {0, 1}, {0, 1}, {0, NO}};
@@ -87,6 +106,7 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, a_set_up_belongs_to_its_scope_and_not_to_the_first_test);
     tcase_add_test(tests, a_set_up_that_was_never_measured_counts_as_two_tests);
+    tcase_add_test(tests, what_one_test_opens_counts_as_two_tests_together);
     tcase_add_test(tests, what_everybody_needs_is_no_seam);
     tcase_add_test(tests, without_fixtures_there_are_no_seams);
 }
