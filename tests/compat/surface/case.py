@@ -18,6 +18,7 @@ CASE = Case(
     load=[],
     output=output,
     reference="pytest-xdist",
+    same_dist=False,  # with loadfile and loadscope each new worker of pytest-xdist runs the test that ends it
     known={
         "JUnit": "the message of a crash says more: exit status, phase and last output",
     },
