@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from phalanx import _engine
 from phalanx.garbage import flush_writers
 from phalanx.randomness import Generators
 
@@ -214,4 +215,4 @@ def leave(status: int, stderr: int = 2, thread_patience: float = 9.0) -> NoRetur
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(BaseException):
                 stream.flush()
-        os._exit(status)
+        _engine.leave(status)

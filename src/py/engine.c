@@ -7,6 +7,7 @@
 #include <ctype.h>
 
 #include "os/cpu.h"
+#include "os/leave.h"
 #include "py/value.h"
 #include "store/outcomes.h"
 #include "wire/msg.h"
@@ -81,6 +82,15 @@ static PyObject *cpu_count(PyObject *module, PyObject *args, PyObject *kwargs)
     return PyLong_FromLong(logical ? phx_cpu_logical("") : phx_cpu_physical(""));
 }
 
+static PyObject *leave(PyObject *module, PyObject *status)
+{
+    (void)module;
+    long value = PyLong_AsLong(status);
+    if (value == -1 && PyErr_Occurred())
+        return NULL;
+    phx_leave((int)value);
+}
+
 static PyMethodDef functions[] = {
     {"encode", encode, METH_O,
      "encode(value) -> (bytes, lossy)\n\nThe wire form of a value; lossy counts the objects that "
@@ -90,6 +100,8 @@ static PyMethodDef functions[] = {
      "cpu_count(*, logical=False) -> int\n\nCores (or hardware threads) within CPU affinity and "
      "the "
      "quota of the control group."},
+    {"leave", leave, METH_O,
+     "leave(status)\n\nEnds the process without handlers of the exit; C's buffers are written."},
     {NULL, NULL, 0, NULL},
 };
 
