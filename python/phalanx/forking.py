@@ -60,17 +60,19 @@ class Inherited:
         self.generators = Generators()
         self._interrupt_handler = signal.getsignal(signal.SIGINT)
 
-    def settle(self) -> None:
+    def settle(self, config: pytest.Config | None) -> None:
         """Once, when all that the workers will share is there: garbage collected in a worker must not copy
         the pages of it, and nothing that is buffered in it may be written by every worker."""
+        _flush_past_capture(config)
         gc.collect()
         gc.unfreeze()  # gc.get_objects() does not list what is frozen
         self.generators.settle()
         flush_writers()
         gc.freeze()
 
-    def prepare(self) -> None:
+    def prepare(self, config: pytest.Config | None) -> None:
         """Before each fork: finalizers and handlers may have written since."""
+        _flush_past_capture(config)
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             with contextlib.suppress(Exception):
                 if stream is not None:
@@ -93,6 +95,26 @@ class Inherited:
         self.generators.repair()
         _let_threads_start()
         signal.signal(signal.SIGINT, self._interrupt_handler)
+
+
+def _flush_past_capture(config: pytest.Config | None) -> None:
+    """What pytest's terminal reporter has written to the real standard output lies in the buffer of that. A
+    flush while descriptor 1 is captured, in the middle of an import, would make it output of the suite."""
+    manager = config and config.pluginmanager.getplugin("capturemanager")
+    capturing = getattr(manager, "_global_capturing", None)
+    captures: list[Any] = [getattr(capturing, name, None) for name in ("out", "err")]
+    for stream, capture in zip((sys.__stdout__, sys.__stderr__), captures):
+        if stream is None or getattr(capture, "_state", None) != "started":
+            continue
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # captured in memory; closed
+            own, past = capture.targetfd, capture.targetfd_save
+            captured = os.dup(own)
+            try:
+                os.dup2(past, own)
+                stream.flush()
+            finally:
+                os.dup2(captured, own)
+                os.close(captured)
 
 
 def forget_errors(config: pytest.Config) -> None:

@@ -144,11 +144,13 @@ class ForkPoint:
     def _serve(self) -> None:
         """The zygote stays in here until the run is over; each worker comes out of it once."""
         self.inherited.serve_signals()
-        self.inherited.settle()  # while the controller makes its requests, or fills the run queue
+        self.inherited.settle(
+            self.config
+        )  # while the controller makes its requests, or fills the run queue
         while True:
             request, number, value = self._zygote.serve()
             if request == "fork":
-                self.inherited.prepare()
+                self.inherited.prepare(self.config)
                 born = self._fork(number)
                 if born is not None:
                     self._settle(value, born, is_forked=True)

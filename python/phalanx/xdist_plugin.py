@@ -33,6 +33,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    if hasattr(config, "workerinput"):
+        return None  # a conftest file that asks for workers does so in them, too
     options.resolve(config)
     if not loop.wanted(config):
         return None
@@ -47,7 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     for line in limits.MARKERS:
         config.addinivalue_line("markers", line)
-    if config.option.collectonly or not options.is_distributed(config):
+    if (
+        config.option.collectonly
+        or hasattr(config, "workerinput")
+        or not options.is_distributed(config)
+    ):
         return
     from phalanx import ordering
     from phalanx.session import DSession

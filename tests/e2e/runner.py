@@ -37,9 +37,8 @@ _UNWANTED = re.compile(
 
 def clean_environment(**extra: str) -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if not _UNWANTED.match(k)}
-    environment.update(
-        COLUMNS="160", TERM="dumb", LC_ALL="C.UTF-8", PYTHONPATH=str(RECORDING), **extra
-    )
+    environment.update(COLUMNS="160", TERM="dumb", LC_ALL="C.UTF-8", PYTHONPATH=str(RECORDING))
+    environment.update(extra)
     return environment
 
 
