@@ -277,6 +277,42 @@ FORKS = {
         "    child = subprocess.Popen(['sleep', '60'])\n",
         "conftest.py:3, which starts a process (sleep)",
     ),
+    "a fork": (
+        "import os\npid = os.fork()\nif not pid: os._exit(0)\nos.waitpid(pid, 0)\n",
+        "conftest.py:2, which starts a process",
+    ),
+    "a spawned process": (
+        "import os\nos.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)\n",
+        "conftest.py:2, which starts a process",
+    ),
+    "a shell": ("import os\nos.popen('true').close()\n", "conftest.py:2, which starts a process"),
+    "a temporary file": (
+        "import tempfile\nfile = tempfile.NamedTemporaryFile()\n",
+        "conftest.py:2, which makes a temporary file or directory",
+    ),
+    "a temporary directory": (
+        "import tempfile\ndirectory = tempfile.TemporaryDirectory()\n",
+        "conftest.py:2, which makes a temporary file or directory",
+    ),
+    "a lock by fcntl": (
+        "import fcntl\nfile = open('lock', 'a')\n"
+        "import os\nif 'PYTEST_XDIST_WORKER' in os.environ:\n"
+        "    try: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "    except OSError: pass\n",
+        "conftest.py:5, which locks a file",
+    ),
+    "a secret": (
+        "import secrets\nUSER = secrets.token_hex(4)\n",
+        "conftest.py:2, which draws a unique name",
+    ),
+    "a unique name by time": (
+        "import uuid\nUSER = uuid.uuid1()\n",
+        "conftest.py:2, which draws a unique name",
+    ),
+    "a unique name at configure": (
+        "from uuid import uuid4\ndef pytest_configure(config):\n    config.user = uuid4()\n",
+        "conftest.py:3, which draws a unique name",
+    ),
     "an event loop": (
         "import asyncio\nloop = asyncio.new_event_loop()\n",
         "conftest.py:2, which makes an event loop",
@@ -326,6 +362,10 @@ FINE = {
     "names of workerinput": (
         "def pytest_configure(config):\n    if hasattr(config, 'workerinput'): assert 'workerid' in config.workerinput\n"
     ),
+    "the standard library starts a program": (
+        "import ctypes.util\nassert ctypes.util.find_library('c')\n"
+        "import platform\nplatform.libc_ver(), platform.processor()\n"
+    ),
     "the standard library copies it": "import os, subprocess\nsubprocess.run(['uname'], env=None)\nimport platform\nplatform.platform()\n",
 }
 
@@ -341,6 +381,25 @@ def test_does_not_part_workers(project: Project, case: str) -> None:
     run = project.run("-n2")
     assert run.code == 0 and run.counts == {"passed": 1}, str(run)
     assert "forked after collection" in run.lines, str(run)
+
+
+def test_test_files_may_draw_names(project: Project) -> None:
+    """They are collected once: what they draw there is the same for all workers."""
+    project.write(
+        {
+            "test_a.py": """
+                import os, secrets, uuid
+                import pytest
+
+                OWN = os.getpid(), secrets.token_hex()
+
+                @pytest.mark.parametrize("name", [uuid.uuid4().hex for _ in range(4)])
+                def test_it(name): pass
+            """
+        }
+    )
+    run = project.run("-n2")
+    assert run.code == 0 and run.has_line("^forked after collection"), str(run)
 
 
 def test_a_reader_that_asks_for_the_truth_only_gets_it(project: Project) -> None:

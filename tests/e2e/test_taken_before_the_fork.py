@@ -281,6 +281,29 @@ def test_threads_of_a_library(project: Project, is_fork_safe: bool) -> None:
     assert run.has_line(line), str(run)
 
 
+OPENMP = """
+int start(int unused)
+{
+    int sum = 0;
+    #pragma omp parallel for reduction(+ : sum) num_threads(3)
+    for (int i = 0; i < 1000; i++)
+        sum += 1;
+    return sum != 1000;
+}
+"""
+
+
+def test_a_region_of_openmp(project: Project) -> None:
+    """Its threads stay, and a region in a forked process would wait for them for ever."""
+    build(project, OPENMP, "-fopenmp")
+    load = "import ctypes\nown = ctypes.CDLL('./own.so')\nassert not own.start(0)\n"
+    test = "import conftest\ndef test_it(): assert not conftest.own.start(0)\n"
+    project.write({"conftest.py": load, **files(test)})
+    run = project.run(*BY_FILE)
+    assert run.counts == {"passed": 2} and run.workers == {"gw0", "gw1"}, str(run)
+    assert run.has_line("^spawned: conftest.py started a thread"), str(run)
+
+
 def test_numpy_is_forked_after_collection(project: Project) -> None:
     pytest.importorskip("numpy")
     project.write(
