@@ -205,6 +205,44 @@ def test_junit_has_every_test(died: Died) -> None:
     assert set(names) == set(wanted)
 
 
+KILLS_SIBLING = (
+    NOTE
+    + """
+def test_kills():
+    while not os.path.exists("victim") or not open("victim").read():
+        time.sleep(0.01)
+    os.kill(int(open("victim").read()), signal.SIGKILL)
+
+def test_after(): note("after")
+"""
+)
+VICTIM = (
+    NOTE
+    + """
+def test_victim():
+    note(str(os.getpid()), "victim")
+    time.sleep(60)
+
+def test_behind(): note("behind")
+"""
+)
+
+
+@pytest.mark.parametrize("dist", DIST_MODES)
+def test_a_test_kills_the_worker_of_another(project: Project, dist: str) -> None:
+    """The one that was killed is named, not the one that did it; all others run."""
+    project.write({"test_kills.py": KILLS_SIBLING, "test_victim.py": VICTIM})
+    run = project.run("-n2", f"--dist={dist}")
+    assert run.outcomes == {
+        "test_kills.py::test_kills": ["passed"],
+        "test_kills.py::test_after": ["passed"],
+        "test_victim.py::test_victim": ["failed"],
+        "test_victim.py::test_behind": ["passed"],
+    }, str(run)
+    assert run.code == 1 and sorted(project.log()) == ["after", "behind"]
+    assert "killed by signal 9" in crash_of(run, "test_victim.py::test_victim")[0]
+
+
 @pytest.mark.parametrize(
     "options", [("-s",), ("--capture=sys",), ("-p", "no:faulthandler")], ids=" ".join
 )
@@ -327,6 +365,18 @@ def test_death_after_the_last_test(project: Project) -> None:
     run = project.run("-n2")
     assert run.counts == {"passed": 5}, str(run)
     assert run.has_line(r"\[gw0\] node down: Not properly terminated: exited with status 9")
+    assert run.code == 1, str(run)
+    assert run.has_line("worker gw0 died outside a test: exited with status 9"), str(run)
+
+
+def test_worker_that_does_not_leave(project: Project) -> None:
+    """It has said all there is to say: no result is lost, and one line tells."""
+    project.write(
+        {"test_a.py": "import atexit, time\ndef test_a(): atexit.register(time.sleep, 600)\n"}
+    )
+    run = project.run("-n1", "--exit-grace=1")
+    assert run.counts == {"passed": 1} and run.code == 0, str(run)
+    assert run.has_line(r"\[gw0\] it did not leave after its session had ended"), str(run)
 
 
 def test_exit_status_zero_is_not_success(project: Project) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from expected import DIST_MODES
 from runner import Project
 
 READS = "import os\nWORKER = os.environ.get('PYTEST_XDIST_WORKER', 'master')\n"
@@ -218,8 +219,10 @@ def test_a_file_that_kills_who_collects_it(project: Project) -> None:
     assert run.code == 2 and "ERROR test_dies.py" in str(run) and "SIGABRT" in str(run), str(run)
 
 
-def test_one_worker_dies_while_it_collects(project: Project) -> None:
-    """The others run all tests, and the run is no success."""
+@pytest.mark.parametrize("start", ["auto", "spawn"])
+@pytest.mark.parametrize("dist", DIST_MODES)
+def test_one_worker_dies_while_it_collects(project: Project, dist: str, start: str) -> None:
+    """The others run all tests, and the run is no success (B8)."""
     project.write(
         {
             "conftest.py": READS,
@@ -235,7 +238,7 @@ def test_one_worker_dies_while_it_collects(project: Project) -> None:
             """,
         }
     )
-    run = project.run("-n3")
+    run = project.run("-n3", f"--dist={dist}", f"--start-method={start}")
     assert run.code == 1 and run.counts == {"passed": 6}, str(run)
     assert "maximum crashed workers" not in str(run)
     assert run.has_line("gw1 died while it collected test_it.py: exited with status 3"), str(run)

@@ -65,6 +65,27 @@ ROUGH = {
         {"failed"},
     ),
     "prints without end of line": ("os.write(1, b'x' * 5_000_000)", {"passed"}),
+    "closes its sockets": (
+        "for fd in range(3, 256):\n"
+        "        try:\n"
+        "            if os.readlink(f'/proc/self/fd/{fd}').startswith('socket:'): os.close(fd)\n"
+        "        except OSError: pass",
+        {"passed", "failed"},
+    ),
+    "aborts": ("os.abort()", {"failed"}),
+    "asks for a session of its own": ("os.setsid()", {"failed"}),  # as without workers
+    "is traced and profiled": (
+        "sys.settrace(lambda *event: None); threading.settrace(lambda *event: None)\n"
+        "    sys.setprofile(lambda *event: None)",
+        {"passed"},
+    ),
+    "forgets where modules are": ("sys.path[:] = []; sys.meta_path[:] = []", {"passed"}),
+    "kills the zygote": ("os.kill(os.getppid(), 9)", {"passed"}),
+    "kills the guard": (
+        "stat = open(f'/proc/{os.getppid()}/stat').read()\n"
+        "    os.kill(int(stat.rpartition(')')[2].split()[1]), 9)",
+        {"passed"},
+    ),
     "raises SystemExit in a thread": ("threading.Thread(target=sys.exit).start()", {"passed"}),
     "raises BaseException": ("raise BaseException('x')", {"failed"}),
     "is a daemon by two forks": (

@@ -535,3 +535,13 @@ def test_crash_while_importing(project: Project) -> None:
     assert run.has_line("ERROR test_three.py")
     assert "SIGSEGV" in run.out
     assert run.counts == {"error": 1}
+
+
+def test_crash_while_importing_for_a_list_of_tests(project: Project) -> None:
+    """`--collect-only` starts no workers: pytest dies of the module, and faulthandler names it, as without
+    -n."""
+    project.write(SUITES["green"].files)
+    project.write({"test_three.py": "import os; os.kill(os.getpid(), 11)"})
+    sequential, run = project.run("--collect-only"), project.run("-n2", "--collect-only")
+    assert run.code == sequential.code == -11, str(run)
+    assert "test_three.py" in sequential.err and "test_three.py" in run.err

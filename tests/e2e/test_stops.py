@@ -201,3 +201,28 @@ def test_stop(run_stop: RunStop, name: str, number: str, dist: str) -> None:
         assert {t: run.outcomes[t] for t in both} == {t: sequential.outcomes[t] for t in both}
         if "failed" in sequential.counts:
             assert "failed" in run.counts, str(run)
+
+
+MODES = [(number, dist) for number in ("-n1", "-n2", "-n4") for dist in DIST_MODES]
+
+
+@pytest.fixture(scope="module")
+def failed_alone(new_project: Callable[..., Project]) -> tuple[Run, Run]:
+    project = new_project(SUITE)
+    return project.run(), project.run("--lf")
+
+
+@pytest.mark.parametrize(("number", "dist"), MODES)
+def test_what_failed_with_workers_is_found_again(
+    project: Project, failed_alone: tuple[Run, Run], number: str, dist: str
+) -> None:
+    """By --lf, with workers and without, and under its own name in the JUnit file (B20)."""
+    project.write(SUITE)
+    mode = (number, f"--dist={dist}")
+    for run, alone in zip(
+        [project.run(*mode), project.run(*mode, "--lf"), project.run("--lf")],
+        [*failed_alone, failed_alone[1]],
+    ):
+        assert run.outcomes == alone.outcomes, str(run)
+        assert run.junit() == alone.junit(), str(run)
+        assert run.counts == alone.counts and run.code == alone.code == 1, str(run)
