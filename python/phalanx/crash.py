@@ -27,7 +27,14 @@ def describe_status(status: int | None) -> str:
     return f"exited with status {os.WEXITSTATUS(status)}"
 
 
+def _timed_out(payload: dict[str, Any]) -> bool:
+    """By which signal its worker was ended then is nobody's concern."""
+    return (payload["text"] or "").startswith("timed out after ")
+
+
 def describe_down(payload: dict[str, Any]) -> str:
+    if _timed_out(payload):
+        return str(payload["text"])
     cause = describe_status(payload["status"])
     return f"{cause}; {payload['text']}" if payload["text"] else cause
 
@@ -70,9 +77,12 @@ def crash_report(
     phase = PHASES.get(payload["phase"])
     during = f" in its {phase} phase" if phase else ""
     lines = [f"worker {worker!r} crashed while running {nodeid!r}"]
-    lines.append(f"{describe_status(payload['status'])}{during}")
-    if payload["text"]:
-        lines.append(payload["text"])
+    if _timed_out(payload):
+        lines.append(f"{payload['text']}{during}, and its worker was ended")
+    else:
+        lines.append(f"{describe_status(payload['status'])}{during}")
+        if payload["text"]:
+            lines.append(payload["text"])
     out, err, faults = payload["last_words"]
     if faults.strip():
         lines += ["", trim_fault(faults)]

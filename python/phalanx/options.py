@@ -41,6 +41,16 @@ def parse_count(text: str) -> int:
     return number
 
 
+def parse_seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"takes seconds, not {text!r}")
+    return number
+
+
 def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("xdist", "distributed and subprocess testing (phalanx)")
     # Short options in lower case are pytest's own: its group refuses them to plugins.
@@ -170,6 +180,17 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="When the process that reports has been busy with one event for so long, tell where it is "
         "on stderr (default: 60; 0: never). The run goes on",
+    )
+    group.addoption(
+        "--test-timeout",
+        dest="testtimeout",
+        action="store",
+        type=parse_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="A test that runs for longer, with its fixtures, fails with the stacks of all threads, and its "
+        "worker is replaced, even if it hangs in C and holds the interpreter's lock (default: 0, never). "
+        "With -n only",
     )
     group.addoption(
         "--exit-grace",

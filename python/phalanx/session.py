@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from _pytest.config import ExitCode
 
-from phalanx import launch, logfile
+from phalanx import launch, logfile, timeouts
 from phalanx.figures import Figures
 from phalanx.garbage import RareCollections, set_aside
 from phalanx.history import History
@@ -84,6 +84,8 @@ class DSession(Surface):
         if not isinstance(self.run.sched, Scheduling):
             self.run.mail = PluginScheduling(self.run, self.run.sched)
         self._workers.begin()
+        if timeouts.are_there(self.config):
+            self.run.engine.heed_timeouts()
         rare_collections = RareCollections(_DEFAULT_THRESHOLDS)
         rare_collections.begin()
         with (

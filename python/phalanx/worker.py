@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from phalanx import _engine, garbage, junit, limits, logfile, mail, nodes, retries, shared
+from phalanx import _engine, garbage, junit, limits, logfile, mail, nodes, retries, shared, timeouts
 from phalanx.coverage_data import CoverageData
 from phalanx.forkpoint import ForkPoint
 from phalanx.needs import Needs
@@ -136,6 +136,7 @@ class WorkerInteractor:
             _silence_terminal(self.config)
             junit.install(self.config, self._tell_xml)
             retries.prepare_worker(self.config)
+            timeouts.install(self.config, self._set_deadline)
             self._coverage_data = CoverageData()
             self._log_lines = logfile.TestLines(self.config, self.workerid)
             try:
@@ -219,6 +220,10 @@ class WorkerInteractor:
         """The permit that the running test's group has given it."""
         assert self.worker is not None
         return self._ask(self.worker.permit)
+
+    def _set_deadline(self, rest: float, timeout: float, stack_signal: int) -> None:
+        assert self.worker is not None
+        self._ask(self.worker.set_deadline, rest, timeout, stack_signal)
 
     def _ask(self, call: Callable[..., Answer], *args: Any) -> Answer:
         """The way into the engine while tests run. A child that a test forked and that returns from it must

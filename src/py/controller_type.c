@@ -238,6 +238,7 @@ static PyObject *poll_method(PyObject *self, PyObject *args)
         Py_RETURN_NONE;                                                                            \
     }
 
+SIMPLE(heed_timeouts)
 SIMPLE(stop)
 SIMPLE(interrupt)
 SIMPLE(kill)
@@ -337,6 +338,8 @@ static PyMethodDef methods[] = {
     {"interrupt", interrupt_method, METH_NOARGS,
      "interrupt()\n\nstop, and SIGINT to every worker's group."},
     {"kill", kill_method, METH_NOARGS, "kill()\n\nstop, and SIGKILL to every worker's group."},
+    {"heed_timeouts", heed_timeouts_method, METH_NOARGS,
+     "heed_timeouts()\n\nWorkers whose tests run past their deadlines are ended."},
     {"suspend", suspend_method, METH_NOARGS, "suspend()\n\nSIGSTOP to every group of the run."},
     {"resume", resume_method, METH_NOARGS, "resume()\n\nSIGCONT to every group of the run."},
     {"end_zygote", end_zygote, METH_VARARGS,

@@ -160,6 +160,19 @@ static PyObject *end(PyObject *self, PyObject *unused)
     return none_or_raise(self, phx_worker_end(engine(self)));
 }
 
+static PyObject *set_deadline(PyObject *self, PyObject *args)
+{
+    double rest_s, timeout_s;
+    int stack_signal;
+    if (!PyArg_ParseTuple(args, "ddi", &rest_s, &timeout_s, &stack_signal))
+        return NULL;
+    struct phx_runq_deadline deadline = {.timeout = (phx_ns)(timeout_s * (double)PHX_S),
+                                         .stack_signal = stack_signal};
+    if (timeout_s > 0) /* 0: it is lifted */
+        deadline.at = phx_clock_now() + (rest_s > 0 ? (phx_ns)(rest_s * (double)PHX_S) : 0);
+    return none_or_raise(self, phx_worker_set_deadline(engine(self), &deadline));
+}
+
 static PyObject *unclaim(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -212,6 +225,9 @@ static PyMethodDef methods[] = {
     {"start", start, METH_NOARGS, "The claimed test starts."},
     {"phase", phase, METH_O, "It enters phase 1 (setup), 2 (call) or 3 (teardown)."},
     {"end", end, METH_NOARGS, "It has ended; its reports were sent."},
+    {"set_deadline", set_deadline, METH_VARARGS,
+     "set_deadline(rest, timeout, stack_signal)\n\nThe running test may go on for `rest` seconds; "
+     "`timeout` is what its user has said, 0: it may go on for ever."},
     {"unclaim", unclaim, METH_NOARGS, "Gives back a claimed test that will not be started."},
     {"close_queue", close_queue, METH_NOARGS, "Nobody claims any more."},
     {"send", send, METH_VARARGS,

@@ -108,6 +108,17 @@ void phx_runq_start(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns no
 void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase phase, phx_ns now);
 void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
 
+struct phx_runq_deadline {
+    phx_ns at;        /* by phx_clock_now; 0: the test may run for as long as it likes */
+    phx_ns timeout;   /* how long it was to run, as whoever set the deadline would say it */
+    int stack_signal; /* has its process write its stacks, and end; 0: there is none */
+};
+
+/* The running test may go on until then. Returns 1; 0 when the controller has condemned it
+ * meanwhile: the worker is about to be ended, and must not say that the test has ended. */
+int phx_runq_set_deadline(struct phx_runq *q, uint32_t worker,
+                          const struct phx_runq_deadline *deadline);
+
 /* Notes the CPU time that the worker has used. */
 void phx_runq_note_cpu(struct phx_runq *q, uint32_t worker, phx_ns cpu);
 
@@ -160,6 +171,15 @@ struct phx_runq_view { /* one worker, read without stopping it: may be a moment 
 };
 
 void phx_runq_look(const struct phx_runq *q, uint32_t worker, struct phx_runq_view *out);
+
+/* Condemns the worker if its test has run past its deadline: it will not end that test, nor begin
+ * another. Returns 1 if so, now or before, with `timeout` and `stack_signal` (of shared memory: to
+ * be checked); 0. Runs in the controller. */
+int phx_runq_condemn(struct phx_runq *q, uint32_t worker, phx_ns now,
+                     struct phx_runq_deadline *out);
+
+/* Its test, if it has a deadline, gets `duration` more. Runs in the controller. */
+void phx_runq_extend(struct phx_runq *q, uint32_t worker, phx_ns duration);
 
 /* Settles the estate of a worker that is gone (reaped: it touches the region no more), whether it
  * died or ended in good order: breaks its lock, completes or undoes its steal, gives back what it

@@ -139,6 +139,10 @@ struct phx_runq_slot {
     _Atomic uint32_t running; /* started and not ended */
     _Atomic uint32_t crashed; /* set by bury: what it was running */
     _Atomic uint32_t damaged; /* set by bury: what it left behind made no sense */
+    /* Of the running test, 0: none; by swaps of its worker and of the controller, which may come
+     * first: see runq_deadline.c. */
+    _Atomic uint64_t deadline;
+    _Atomic uint32_t stack_signal; /* a note that goes with it */
     /* Notes: read by the controller, which may see them a moment old. */
     _Alignas(RUNQ_LINE) _Atomic uint64_t since;
     _Atomic uint64_t started;
@@ -149,6 +153,7 @@ struct phx_runq_slot {
     _Atomic uint32_t nsteals;
     _Atomic uint32_t longest_position;
     _Atomic uint64_t cpu;
+    _Atomic uint64_t timeout; /* what the deadline was made of */
 };
 
 _Static_assert(sizeof(struct phx_runq_slot) == 2UL * RUNQ_LINE, "slot");

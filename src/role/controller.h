@@ -151,6 +151,9 @@ struct phx_post *phx_controller_post(struct phx_controller *controller);
  * out, a scheduler that sends nothing now never will. */
 int phx_controller_stalled(const struct phx_controller *controller);
 
+/* From now on a worker is ended when its test has run past the deadline that it has set. */
+void phx_controller_heed_timeouts(struct phx_controller *controller);
+
 /* Nobody claims any more, and who has no run queue yet gets none. With SIGINT to every worker's
  * group, or during collection to the zygote's. */
 void phx_controller_stop(struct phx_controller *controller);

@@ -99,6 +99,8 @@ struct phx_controller {
     phx_ns interrupt_at;     /* when to interrupt those again whom it has not reached; 0: never */
     int eventful;            /* there may be events without waiting for any */
     phx_ns looked_at;        /* when a step ended last */
+    int heeds_timeouts;      /* of tests */
+    phx_ns heeded_at;        /* when it looked for them last; 0: never */
     int flooded;             /* much came in one read: its sender may be waiting for room */
     phx_ns exit_patience;    /* for a worker that has nothing more to say to leave */
     char text[PHX_ERR_TEXT_MAX]; /* of the event handed out last */
@@ -148,6 +150,12 @@ void phx_controller_send_interrupts(struct phx_controller *c);
 
 /* Runs the loop until *flag is set or `patience` is over; events stay for phx_controller_next. */
 void phx_controller_run_until(struct phx_controller *c, const int *flag, phx_ns patience);
+
+/* ---- timeouts.c ---- */
+
+/* Ends the workers whose tests have run past their deadlines: they are asked for their stacks
+ * first. Nothing, unless timeouts are heeded. */
+void phx_controller_end_overtime(struct phx_controller *c);
 
 /* ---- callbacks of the loop: they only note ---- */
 

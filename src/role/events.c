@@ -22,7 +22,7 @@ int phx_controller_has_deadlines(const struct phx_controller *c)
     for (const struct phx_zygote_peer *peer = c->starters; peer; peer = peer->next)
         if (peer_has_deadline(peer))
             return 1;
-    if (c->interrupt_at)
+    if (c->interrupt_at || c->heeds_timeouts)
         return 1;
     for (uint32_t i = 0; i < c->members_max; i++) {
         const struct phx_member *member = c->members[i];

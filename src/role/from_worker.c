@@ -6,6 +6,7 @@
  *
  * Runs in the controller, in the loop's thread. */
 #include <signal.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "role/controller_impl.h"
@@ -143,6 +144,11 @@ static void worker_down(struct phx_controller *c, struct phx_member *member, str
         c->is_short = 1;
     }
     const char *text = corrupt < 0 ? phx_err_text(corrupt) : channel_fault(member);
+    if (!text && member->timeout > 0) {
+        snprintf(c->text, sizeof c->text, "timed out after %g s",
+                 (double)member->timeout / (double)PHX_S);
+        text = c->text;
+    }
     if (!text && member->differs)
         text = "the tests it collected are not those that this run began with: it was not used";
     if (!text)

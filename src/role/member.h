@@ -28,18 +28,20 @@ struct phx_member {
     enum phx_member_state state;
     struct phx_collection collected; /* what it has told so far, while it collects for itself */
     int has_collected;               /* it did, or its zygote had before the fork */
-    uint32_t *places; /* of the run's tests in its list, owned; NULL: the lists are the same */
-    int differs;      /* it collected other tests than the run's: it runs none */
-    int has_queue;    /* QUEUE was sent */
-    int dismissed;    /* END was sent instead: it ends its session without a test */
-    int has_status;   /* `status` is known */
-    int status;       /* as of waitpid */
-    int finished;     /* its session ended in good order: FINISHED came */
-    int stopped;      /* STOPPED came: an interrupt has reached it */
-    int overdue;      /* it had nothing more to say, did not leave, and was ended */
-    phx_ns quiet_at;  /* since when it says nothing more: FINISHED, or its channel closed; or 0 */
-    phx_ns up_at;     /* when FORKED told of it; 0 before */
-    phx_ns gone_at;   /* when its watch fired; 0 while it lives */
+    uint32_t *places;    /* of the run's tests in its list, owned; NULL: the lists are the same */
+    int differs;         /* it collected other tests than the run's: it runs none */
+    int has_queue;       /* QUEUE was sent */
+    int dismissed;       /* END was sent instead: it ends its session without a test */
+    int has_status;      /* `status` is known */
+    int status;          /* as of waitpid */
+    int finished;        /* its session ended in good order: FINISHED came */
+    int stopped;         /* STOPPED came: an interrupt has reached it */
+    phx_ns timeout;      /* of its test, which has run for longer; or 0 */
+    phx_ns condemned_at; /* when that was found, and it was asked for its stacks; or 0 */
+    int overdue;         /* it had nothing more to say, did not leave, and was ended */
+    phx_ns quiet_at; /* since when it says nothing more: FINISHED, or its channel closed; or 0 */
+    phx_ns up_at;    /* when FORKED told of it; 0 before */
+    phx_ns gone_at;  /* when its watch fired; 0 while it lives */
     int64_t replacement; /* the number of the worker that came in its place, or PHX_RUNQ_NONE */
     int texts[PHX_TEXT_COUNT]; /* memfds, owned; -1 when closed */
     int is_ready;              /* in the controller's list of members to look at */

@@ -69,6 +69,7 @@ int phx_controller_step(struct phx_controller *c, phx_ns timeout, int wake_fd)
     while (!closed)
         uv_run(&c->loop, UV_RUN_NOWAIT);
     c->looked_at = phx_clock_now();
+    phx_controller_end_overtime(c);
     return 0;
 }
 

@@ -320,6 +320,17 @@ int phx_worker_end(struct phx_worker *worker)
     return 0;
 }
 
+int phx_worker_set_deadline(struct phx_worker *worker, const struct phx_runq_deadline *deadline)
+{
+    if (!worker->armed)
+        return PHX_E_STRAY;
+    if (worker->running == PHX_RUNQ_NONE)
+        return PHX_E_STATE;
+    while (!phx_runq_set_deadline(&worker->queue, worker->number, deadline))
+        phx_clock_sleep(PHX_S);
+    return 0;
+}
+
 int phx_worker_unclaim(struct phx_worker *worker)
 {
     if (!worker->armed)

@@ -84,6 +84,12 @@ int phx_worker_start(struct phx_worker *worker);
 int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase);
 int phx_worker_end(struct phx_worker *worker);
 
+/* The running test may go on until then. When its time is over already, and the controller ends
+ * this worker, this does not return: there is nothing left to do. Returns 0, PHX_E_STRAY or
+ * PHX_E_STATE.
+ */
+int phx_worker_set_deadline(struct phx_worker *worker, const struct phx_runq_deadline *deadline);
+
 /* Gives a claimed test back that will not be started. Fine when none is claimed. */
 int phx_worker_unclaim(struct phx_worker *worker);
 

@@ -111,6 +111,12 @@ static void die_of(int number)
     must(0, "still alive");
 }
 
+static void note_signal(int number)
+{
+    (void)number;
+    must(write(birth.faults, "stacks\n", 7) == 7, "stacks");
+}
+
 /* A child that the fork handlers do not see: it keeps the channel, as one by vfork and a program
  * that clears CLOEXEC would. */
 static void keep_channel(int talk)
@@ -153,6 +159,15 @@ static void do_deed(const char *what, int channel)
         raise(SIGSTOP);
     } else if (strcmp(what, "pause") == 0) {
         sleep_forever();
+    } else if (sscanf(what, "due%d", &number) ==
+               1) { /* in so many ms, with a signal that it survives */
+        signal(SIGRTMIN + 1, note_signal);
+        const struct phx_runq_deadline deadline = {.at = phx_clock_now() + number * PHX_MS,
+                                                   .timeout = number * PHX_MS,
+                                                   .stack_signal = SIGRTMIN + 1};
+        must(phx_worker_set_deadline(&worker, &deadline) == 0, "deadline");
+    } else if (strcmp(what, "lift") == 0) {
+        must(phx_worker_set_deadline(&worker, &(struct phx_runq_deadline){0}) == 0, "lift");
     } else if (strcmp(what, "gate") == 0) {
         while (access(file("gate"), F_OK) == 0)
             phx_clock_sleep(2 * PHX_MS);
