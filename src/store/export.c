@@ -1,12 +1,16 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
+#include <stdint.h>
 
+#include "store/json_text.h"
 #include "store/transfer.h"
+#include "store/transfer_trials.h"
 
 struct export
 {
+    struct phx_history *history;
+    struct phx_err *err;
     FILE *out;
     int nlines;
 };
@@ -32,21 +36,6 @@ static int export_run(void *context, const struct phx_history_run *run)
                                 "tests", (json_int_t)run->ntests, "complete", run->complete));
 }
 
-static json_t *hex_of(const char *bytes, size_t size)
-{
-    static const char digits[] = "0123456789abcdef";
-    char *text = malloc(size * 2 + 1);
-    if (!text)
-        return NULL;
-    for (size_t i = 0; i < size; i++) {
-        text[2 * i] = digits[(unsigned char)bytes[i] >> 4];
-        text[2 * i + 1] = digits[(unsigned char)bytes[i] & 15];
-    }
-    json_t *string = json_stringn(text, size * 2);
-    free(text);
-    return string;
-}
-
 /* JSON has no infinities, and a database may hold anything. */
 static double finite_or_0(double value)
 {
@@ -59,28 +48,47 @@ static json_t *pair(const struct phx_estimate *estimate, int phase)
                      finite_or_0(estimate->variance_us2[phase]));
 }
 
+/* Only a test with a bad outcome has any. */
+static int put_trials(const struct export *export, json_t *object,
+                      const struct phx_history_test *test)
+{
+    struct phx_trials trials;
+    if (!phx_outcomes_any_bad(&test->outcomes))
+        return 0;
+    int status = phx_trials_load(&trials, export->history, test->node_id, test->node_id_size,
+                                 INT64_MIN, export->err);
+    if (status < 0)
+        return status;
+    if (trials.count > 0)
+        status = phx_transfer_put_trials(object, &trials);
+    phx_trials_fini(&trials);
+    return status;
+}
+
 static int export_test(void *context, const struct phx_history_test *test)
 {
+    struct export *export = context;
     char outcomes[PHX_OUTCOMES_TEXT_MAX];
     phx_outcomes_format(&test->outcomes, outcomes);
-    const char *name = "id";
-    json_t *id = json_stringn(test->node_id, test->node_id_size);
-    if (!id) { /* no UTF-8 */
-        name = "id_hex";
-        id = hex_of(test->node_id, test->node_id_size);
-    }
     const struct phx_estimate *estimate = &test->estimate;
-    return write_line(context,
-                      json_pack("{s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:s}", name, id, "measured",
-                                (json_int_t)estimate->nmeasured, "measured_at",
-                                (json_int_t)test->measured_at, "seen_at", (json_int_t)test->seen_at,
-                                "setup", pair(estimate, 0), "call", pair(estimate, 1), "teardown",
-                                pair(estimate, 2), "outcomes", outcomes));
+    json_t *object =
+        json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:s}", "measured",
+                  (json_int_t)estimate->nmeasured, "measured_at", (json_int_t)test->measured_at,
+                  "seen_at", (json_int_t)test->seen_at, "setup", pair(estimate, 0), "call",
+                  pair(estimate, 1), "teardown", pair(estimate, 2), "outcomes", outcomes);
+    int status =
+        object ? phx_json_put_text(object, "id", test->node_id, test->node_id_size) : -ENOMEM;
+    if (status == 0)
+        status = put_trials(export, object, test);
+    if (status == 0)
+        return write_line(export, object);
+    json_decref(object);
+    return status;
 }
 
 int phx_transfer_export(struct phx_history *history, FILE *out, struct phx_err *err)
 {
-    struct export export = {.out = out};
+    struct export export = {.history = history, .err = err, .out = out};
     /* One snapshot: a run that ends meanwhile is in neither part. */
     int status = phx_db_run(history->db, "BEGIN", "read", err);
     if (status < 0)

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/json_text.h"
 #include "store/transfer.h"
+#include "store/transfer_trials.h"
 
 enum { VERSION = 1 };
 
@@ -79,17 +81,25 @@ static int import_runs(struct import *in, json_t *runs)
     return status;
 }
 
+/* The number here of one of their runs, or 0. */
+static int64_t number_here(const void *context, int64_t theirs)
+{
+    const struct import *in = context;
+    struct run_number key = {.theirs = theirs};
+    const struct run_number *run =
+        bsearch(&key, in->runs, in->nruns, sizeof *in->runs, by_their_number);
+    return run ? run->ours : 0;
+}
+
 /* Their outcomes with our numbers, newest first; those of runs that are not listed are left out. */
 static struct phx_outcomes translated(const struct import *in, const struct phx_outcomes *theirs)
 {
     struct phx_outcomes ours = {0};
     for (uint32_t i = theirs->count; i > 0; i--) {
-        struct run_number key = {.theirs = theirs->run[i - 1]};
-        const struct run_number *run =
-            bsearch(&key, in->runs, in->nruns, sizeof *in->runs, by_their_number);
-        if (!run)
+        int64_t run = number_here(in, theirs->run[i - 1]);
+        if (run == 0)
             continue;
-        phx_outcomes_push(&ours, theirs->letter[i - 1], run->ours);
+        phx_outcomes_push(&ours, theirs->letter[i - 1], run);
         for (uint32_t k = 0; k + 1 < ours.count && ours.run[k] < ours.run[k + 1]; k++) {
             char letter = ours.letter[k];
             int64_t number = ours.run[k];
@@ -103,33 +113,6 @@ static struct phx_outcomes translated(const struct import *in, const struct phx_
 }
 
 /* ---- tests ---- */
-
-static int digit_of(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The bytes that hexadecimal digits stand for, malloc'd; NULL with -EINVAL or -ENOMEM in *status.
- */
-static char *bytes_of(const char *hex, size_t size, int *status)
-{
-    char *bytes = malloc(size / 2 + 1);
-    *status = bytes ? 0 : -ENOMEM;
-    if (size % 2 != 0)
-        *status = -EINVAL;
-    for (size_t i = 0; *status == 0 && i < size / 2; i++) {
-        int high = digit_of(hex[2 * i]), low = digit_of(hex[2 * i + 1]);
-        if (high < 0 || low < 0)
-            *status = -EINVAL;
-        else
-            bytes[i] = (char)(high << 4 | low);
-    }
-    if (*status != 0) {
-        free(bytes);
-        return NULL;
-    }
-    return bytes;
-}
 
 static int read_estimate(json_t *object, struct phx_history_test *out)
 {
@@ -149,36 +132,43 @@ static int read_estimate(json_t *object, struct phx_history_test *out)
     return 0;
 }
 
+/* What it came to here, with what was here before, and its trials with it. */
+static int merge(struct import *in, const struct phx_history_test *test, json_t *object)
+{
+    struct phx_history_test merged = {0};
+    int status = phx_merge_test(in->history, test, in->counts, in->err);
+    if (status == 0)
+        status = phx_history_find(in->history, test->node_id, test->node_id_size, &merged, in->err);
+    if (status <= 0)
+        return status;
+    merged.node_id = test->node_id;
+    merged.node_id_size = test->node_id_size;
+    return phx_transfer_take_trials(in->history, &merged, object, number_here, in, in->err);
+}
+
 static int import_test(struct import *in, size_t index, json_t *object)
 {
     struct phx_history_test test = {0};
     struct phx_outcomes outcomes;
-    json_t *id = json_object_get(object, "id"), *hex = json_object_get(object, "id_hex");
+    struct phx_json_text id = {0};
     json_t *text = json_object_get(object, "outcomes");
-    char *bytes = NULL;
-    int status = 0;
-    if (json_is_string(id)) {
-        test.node_id = json_string_value(id);
-        test.node_id_size = json_string_length(id);
-    } else if (json_is_string(hex)) {
-        test.node_id_size = json_string_length(hex) / 2;
-        test.node_id = bytes = bytes_of(json_string_value(hex), json_string_length(hex), &status);
-    } else {
-        status = -EINVAL;
-    }
+    int status = phx_json_get_text(&id, object, "id");
+    status = status == 0 ? -EINVAL : status < 0 ? status : 0;
+    test.node_id = id.bytes;
+    test.node_id_size = id.size;
     if (status == 0)
         status = read_estimate(object, &test);
     if (status == 0 &&
         (!json_is_string(text) ||
          phx_outcomes_parse(&outcomes, json_string_value(text), json_string_length(text)) < 0))
         status = -EINVAL;
-    if (status == -EINVAL) {
-        status = wrong(in, "test", index, "a field is missing, or not what it should be");
-    } else if (status == 0) {
+    if (status == 0) {
         test.outcomes = translated(in, &outcomes);
-        status = phx_merge_test(in->history, &test, in->counts, in->err);
+        status = merge(in, &test, object);
     }
-    free(bytes);
+    if (status == -EINVAL)
+        status = wrong(in, "test", index, "a field is missing, or not what it should be");
+    free(id.owned);
     return status;
 }
 

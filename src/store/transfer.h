@@ -7,10 +7,13 @@
  *                "tests": 11, "complete": true}],
  *      "tests": [{"id": "a.py::test_a", "measured": 12, "measured_at": 1795519617,
  *                 "seen_at": 1795519617, "setup": [120.5, 3.1], "call": [4410.0, 220.4],
- *                 "teardown": [80.0, 0.5], "outcomes": ".412 F409"}]}
+ *                 "teardown": [80.0, 0.5], "outcomes": ".412 F409",
+ *                 "trials": [{"run": 409, "outcome": "F", "repetition": 0, "worker": 1, "us": 4410,
+ *                             "after": "a.py::test_b"}]}]}
  *
- * Times are seconds since 1970 (UTC); the pairs are mean and variance in microseconds. A node id
- * that is not UTF-8 is "id_hex" instead: its bytes, two hexadecimal digits each.
+ * Times are seconds since 1970 (UTC); the pairs are mean and variance in microseconds. "trials" are
+ * there of tests that have failed of late, "after" when its worker had run a test before. A node id
+ * that is not UTF-8 is "id_hex", or "after_hex", instead: its bytes, two hexadecimal digits each.
  *
  * Runs in the command. What is read may come from anywhere: it is checked, and fuzzed. */
 #ifndef PHX_STORE_TRANSFER_H

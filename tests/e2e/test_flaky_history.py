@@ -103,6 +103,17 @@ def test_each_ones_rate_and_what_its_failures_have_in_common(
     assert slow[0] == "  failed in 2 of 8 runs, 2 of 5 trials"
 
 
+def test_another_machine_tells_the_same_from_what_was_exported(
+    several: tuple[Project, list[str]], project: Project
+) -> None:
+    written = several[0].path / "history.json"
+    for where, command in ((several[0], "export"), (project, "import")):
+        subprocess.run(
+            [PHALANX, "history", command, written], cwd=where.path, check=True, timeout=180
+        )
+    assert flaky(project) == flaky(several[0])
+
+
 def test_fewer_runs_can_be_asked_for(several: tuple[Project, list[str]]) -> None:
     # Of runs 7 and 8 one failed.
     assert flaky(several[0], "--runs=2") == "0 of 8 tests were flaky in the last 2 runs (0 %)\n"

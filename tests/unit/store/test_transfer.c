@@ -106,6 +106,75 @@ START_TEST(what_goes_out_comes_in_again)
 }
 END_TEST
 
+/* A test that failed once in two tries, in a run of its own. */
+static void record_tries(const char *uid, const char *id, uint32_t took_us)
+{
+    struct phx_history_run run = {.uid = uid, .ended_at = 10, .complete = 1};
+    const struct phx_trial tries[] = {
+        {.outcome = 'F', .worker = 2, .took_us = took_us, .after = "a\xff", .after_size = 2},
+        {.outcome = '.', .worker = 1, .took_us = 7, .repetition = 3, .after = "b", .after_size = 1},
+        {.outcome = '.', .took_us = 8}};
+    struct phx_history_result result = {
+        .node_id = id, .node_id_size = strlen(id), .outcome = 'R', .trials = tries, .ntrials = 3};
+    ck_assert_msg(phx_history_record(&history, &run, &result, 1, &err) == 0, "%s", err.text);
+}
+
+static struct phx_trials trials_of(const char *id)
+{
+    struct phx_trials trials;
+    ck_assert_int_eq(phx_trials_load(&trials, &history, id, strlen(id), 0, &err), 0);
+    return trials;
+}
+
+START_TEST(trials_go_with_the_runs_they_belong_to)
+{
+    start();
+    record_tries("their-first", "t", 100);
+    record_tries("their-second", "t", 200);
+    char *text = exported();
+    phx_history_close(&history);
+    start();
+    record_tries("mine", "t", 300);
+    for (int twice = 0; twice < 2; twice++) {
+        ck_assert_msg(import(text) == 0, "%s", err.text);
+        struct phx_trials trials = trials_of("t");
+        ck_assert_uint_eq(trials.count, 9);
+        ck_assert_uint_eq(trials.list[0].took_us, 200); /* the newest run, as they come */
+        ck_assert_uint_eq(trials.list[3].took_us, 100);
+        ck_assert_uint_eq(trials.list[6].took_us, 300);
+        ck_assert_int_eq(trials.list[0].run, phx_history_find_run(&history, "their-second", &err));
+        ck_assert_int_eq(trials.list[0].outcome, 'F');
+        ck_assert_uint_eq(trials.list[0].worker, 2);
+        ck_assert_uint_eq(trials.list[0].after_size, 2);
+        ck_assert_int_eq(memcmp(trials.list[0].after, "a\xff", 2), 0);
+        ck_assert_uint_eq(trials.list[1].repetition, 3);
+        ck_assert_ptr_null(trials.list[2].after);
+        phx_trials_fini(&trials);
+    }
+    free(text);
+    phx_history_close(&history);
+}
+END_TEST
+
+START_TEST(trials_without_an_outcome_that_is_kept_are_left_out)
+{
+    start();
+    record_tries("theirs", "t", 100);
+    char *text = exported();
+    phx_history_close(&history);
+    start();
+    ck_assert_int_eq(import(text), 0);
+    char uid[] = "run-a";
+    for (int i = 0; i < PHX_OUTCOMES_MAX; i++, uid[4]++) /* it has been good for 20 runs here */
+        record(uid, 20, "t", '.', 1);
+    ck_assert_uint_eq(trials_of("t").count, 0);
+    ck_assert_int_eq(import(text), 0); /* that run is known, and is past */
+    ck_assert_uint_eq(trials_of("t").count, 0);
+    free(text);
+    phx_history_close(&history);
+}
+END_TEST
+
 START_TEST(of_two_histories_the_later_estimate_and_all_outcomes)
 {
     start();
@@ -222,6 +291,12 @@ START_TEST(bad_files_are_told_with_the_place_and_change_nothing)
 #define TEST(id, call, outcomes)                                                                   \
     "{" id ",\"measured\":1,\"measured_at\":1,\"seen_at\":1,\"setup\":[1,1],\"call\":" call        \
     ",\"teardown\":[1,1],\"outcomes\":" outcomes "}"
+#define TRIALS(trials)                                                                             \
+    "{\"id\":\"a\",\"measured\":1,\"measured_at\":1,\"seen_at\":1,\"setup\":[1,1],\"call\":[1,1]," \
+    "\"teardown\":[1,1],\"outcomes\":\"F1\",\"trials\":" trials "}"
+#define TRIAL(outcome, after)                                                                      \
+    "[{\"run\":1,\"outcome\":" outcome ",\"repetition\":0,\"worker\":1,\"us\":1,\"after\":" after  \
+    "}]"
     static const struct {
         const char *text, *said;
     } bad[] = {
@@ -249,6 +324,12 @@ START_TEST(bad_files_are_told_with_the_place_and_change_nothing)
         {OURS(RUN, TEST("\"id\":\"good\"", "[1,1]", "\".1\"") "," TEST("\"id\":\"a\"", "[1,1]",
                                                                        "\"?1\"")),
          "test 2"},
+        {OURS(RUN, TRIALS("3")), "test 1"},
+        {OURS(RUN, TRIALS("[3]")), "test 1"},
+        {OURS(RUN, TRIALS("[{\"run\":1}]")), "test 1"},
+        {OURS(RUN, TRIALS(TRIAL("\"?\"", "\"a\""))), "test 1"},
+        {OURS(RUN, TRIALS(TRIAL("\"FF\"", "\"a\""))), "test 1"},
+        {OURS(RUN, TRIALS(TRIAL("\"F\"", "7"))), "test 1"},
     };
     struct phx_history_test test;
     start();
@@ -266,6 +347,10 @@ START_TEST(bad_files_are_told_with_the_place_and_change_nothing)
     ck_assert_int_eq(phx_history_find_run(&history, "u", &err), 0);
     ck_assert_int_eq(import(OURS(RUN, TEST("\"id\":\"good\"", "[1,1]", "\".1 F77\""))), 0);
     ck_assert_uint_eq(find("good").outcomes.count, 1); /* there is no run 77 */
+    ck_assert_int_eq(import(OURS(RUN, TRIALS(TRIAL("\"F\"", "\"b\"")))), 0);
+    struct phx_trials trials = trials_of("a");
+    ck_assert_uint_eq(trials.count, 1);
+    phx_trials_fini(&trials);
     phx_history_close(&history);
 }
 END_TEST
@@ -273,6 +358,8 @@ END_TEST
 static void add(TCase *tests)
 {
     tcase_add_test(tests, what_goes_out_comes_in_again);
+    tcase_add_test(tests, trials_go_with_the_runs_they_belong_to);
+    tcase_add_test(tests, trials_without_an_outcome_that_is_kept_are_left_out);
     tcase_add_test(tests, of_two_histories_the_later_estimate_and_all_outcomes);
     tcase_add_test(tests, durations_fill_what_was_never_measured);
     tcase_add_test(tests, junit_names_become_node_ids);
