@@ -23,6 +23,21 @@ the exit code, and what the plugin itself wrote (coverage, reports, snapshots, â
 **differs**: in a way that is told below, with its cause. **-**: was not run, with the reason below.
 """
 
+TAIL = """
+## What is not there
+
+The suite `surface` walks what conftest files and plugins were seen to use of pytest-xdist's objects. Of the
+machinery behind these, phalanx has not:
+
+* execnet: `node.channel`, `node.putevent`, `gateway.remote_exec`, `nodemanager.rsync_roots`.
+  `nodemanager.group` is a list of gateways.
+* `DSession.worker_testreport`, `worker_logstart` and the others that tell of single tests: hooks of pytest's
+  tell the same. `DSession.handle_crashitem`, put there by a conftest file, is not called:
+  `pytest_handlecrashitem` is.
+* `pending` and `node2pending` of the schedulers that come with `--dist`: their tests are in a run queue that
+  the workers share. A scheduler that `pytest_xdist_make_scheduler` returns has them.
+"""
+
 
 def write(
     results: list[Any],
@@ -52,6 +67,7 @@ def write(
     notes = [note for result in results for note in describe(result, shown)]
     lines.append("\n## What differs, and why\n")
     lines += notes or ["Nothing."]
+    lines.append(TAIL.rstrip())
     PAGE.write_text("\n".join(lines) + "\n")
     print(f"wrote {PAGE.relative_to(PAGE.parent.parent)}")
 

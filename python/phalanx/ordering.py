@@ -32,5 +32,5 @@ def active_plugins(config: pytest.Config) -> list[str]:
     names = set()
     for plugin, distribution in config.pluginmanager.list_plugin_distinfo():
         if config.pluginmanager.is_registered(plugin):
-            names.add(distribution.metadata["name"].lower().replace("_", "-"))
+            names.add(str(distribution.metadata["name"]).lower().replace("_", "-"))
     return sorted(names & ORDERING_PLUGINS)

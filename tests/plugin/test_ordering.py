@@ -26,6 +26,8 @@ def test_costs_decide_unless_an_ordering_plugin_is_active() -> None:
     assert not ordering.keeps_order(config(None, "", "pytest-cov"))
     assert ordering.keeps_order(config(None, "", "pytest-cov", "pytest-randomly"))
     assert ordering.keeps_order(config(None, "", "pytest_order"))
+    nameless: Any = None  # a distribution that is being replaced, or damaged
+    assert not ordering.keeps_order(config(None, "", nameless))
     assert not ordering.keeps_order(config(None, "", "pytest-randomly", off="pytest-randomly"))
 
 

@@ -71,3 +71,18 @@ def test_a_program_that_only_reads_must_be_waited_for(monkeypatch: Any) -> None:
     finally:
         looking.release()
     assert subprocess.Popen.__init__.__module__ == "subprocess"
+
+
+def test_a_lock_that_every_fork_waits_for() -> None:
+    """A pool's handler takes it before a fork: whoever forks while this thread holds it waits for ever."""
+    import concurrent.futures.thread as pools
+
+    looking: Any = watch([])
+    assert looking.find(set()) is None
+    with pools._global_shutdown_lock:  # type: ignore[attr-defined]
+        assert (
+            looking.find(set())
+            == resources.find_held_lock()
+            == "something started a thread of a pool"
+        )
+    assert looking.find(set()) is None
