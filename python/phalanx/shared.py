@@ -44,12 +44,16 @@ def mark(function: _F, name: str | None, autouse: bool) -> Any:
     global _is_any_marked
     _is_any_marked = True
     if not callable(function):
-        raise TypeError(
-            f"shared_fixture takes the name and autouse arguments of pytest.fixture, not {function!r}: "
-            "its scope is the session, and it has no params"
-        )
+        refuse(repr(function))
     setattr(function, _MARK, True)
     return pytest.fixture(scope="session", name=name, autouse=autouse)(function)
+
+
+def refuse(what: str) -> NoReturn:
+    raise TypeError(
+        f"shared_fixture takes the name and autouse arguments of pytest.fixture, not {what}: "
+        "its scope is the session, and it has no params"
+    )
 
 
 def is_shared(fixturedef: Any) -> bool:

@@ -20,6 +20,9 @@ ASKS = {
         "@pytest.hookimpl(tryfirst=True)\n"
         "def pytest_cmdline_main(config):\n"
         "    config.option.numprocesses = 2\n"
+        "def pytest_collection_finish(session):\n"
+        "    if hasattr(session.config, 'workerinput'):\n"
+        "        assert session.config.option.dist == 'no'\n"
     ),
     "dist and tx in cmdline_main": (
         "def pytest_cmdline_main(config):\n"

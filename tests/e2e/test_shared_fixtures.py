@@ -273,6 +273,10 @@ TAKEN = {
         "threading.Thread(target=ended.wait, daemon=True).start()",
         "started a thread",
     ),
+    "loop": (
+        "import select; request.config.kept = select.epoll()",
+        "made an event loop",
+    ),
     "socket": ("import socket; request.config.kept = socket.socket()", "opened a socket"),
     "identity": ("os.environ['PYTEST_XDIST_WORKER']", "reads PYTEST_XDIST_WORKER"),
     "worker_id": ("request.getfixturevalue('worker_id')", 'reads workerinput["workerid"]'),
@@ -295,7 +299,7 @@ def test_an_identity_is_not_to_be_had(project: Project, what: str) -> None:
     assert "Read it in an ordinary fixture" in error
 
 
-@pytest.mark.parametrize("what", ["thread", "socket"])
+@pytest.mark.parametrize("what", ["thread", "loop", "socket"])
 def test_what_processes_cannot_share(project: Project, what: str) -> None:
     statement, says = TAKEN[what]
     more = f"""
@@ -316,7 +320,8 @@ def test_what_processes_cannot_share(project: Project, what: str) -> None:
     run = suite(project, tests, more).run("-n2")
     assert run.code == 1 and run.counts == {"passed": 1, "error": 2}, run
     error = run.report_of("test_it.py::test_second", "setup")["longrepr"]
-    assert f"conftest.py:23 {says}" in error and "in the shared fixture 'heavy'" in error
+    who = "something" if what == "loop" else "conftest.py:23"  # by code in C
+    assert f"{who} {says}" in error and "in the shared fixture 'heavy'" in error
     assert "make this an ordinary session fixture" in error
     assert project.log() == ["heavy torn down", "set up", "torn down"]
 
@@ -382,13 +387,15 @@ def test_exit_while_it_is_set_up(project: Project) -> None:
     assert project.log() == ["set up", "torn down"]
 
 
-def test_what_it_cannot_be(project: Project) -> None:
-    more = """
-        @phalanx.shared_fixture("module")
+@pytest.mark.parametrize("what", ["'module'", "scope='module'", "params=[1, 2]"])
+def test_what_it_cannot_be(project: Project, what: str) -> None:
+    more = f"""
+        @phalanx.shared_fixture({what})
         def heavy():
             pass
     """
     run = suite(project, "def test_it(heavy): pass", more).run()
-    assert (
-        "shared_fixture takes the name and autouse arguments of pytest.fixture" in run.out + run.err
-    )
+    assert run.code != 0 and (
+        f"shared_fixture takes the name and autouse arguments of pytest.fixture, not {what}: its scope is "
+        "the session, and it has no params" in run.out + run.err
+    ), run
