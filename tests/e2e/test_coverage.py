@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from expected import DIST_MODES
 from runner import Project, Run
 
 pytest.importorskip("pytest_cov")
@@ -41,15 +42,16 @@ def covered(project: Project, run: Run) -> list[int]:
     return lines
 
 
-@pytest.mark.parametrize("start", ["auto", "spawn"])
-@pytest.mark.parametrize("context", [(), ("--cov-context=test",)])
-def test_lines_of_tests_before_a_crash_are_kept(
-    project: Project, start: str, context: tuple[str, ...]
-) -> None:
+MODES = [(f"--dist={dist}",) for dist in DIST_MODES]
+MODES += [("--start-method=spawn",), ("--cov-context=test",)]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=" ".join)
+def test_lines_of_tests_before_a_crash_are_kept(project: Project, mode: tuple[str, ...]) -> None:
     """B35. Which worker has died is pytest-cov's to say; the lines of the test that died with it are lost."""
     project.write({"shop.py": SHOP, "test_shop.py": TESTS})
-    cov = ("-ppytest_cov", "--cov=shop", "--cov-report=json:cov.json", *context)
-    run = project.run("-n1", f"--start-method={start}", *cov)
+    cov = ("-ppytest_cov", "--cov=shop", "--cov-report=json:cov.json")
+    run = project.run("-n1", *mode, *cov)
     assert run.counts == {"passed": 2, "failed": 1}, str(run)
     definitions, before, after = [1, 3, 6, 8], 2, 7
     assert covered(project, run) == sorted([*definitions, before, after]), str(run)

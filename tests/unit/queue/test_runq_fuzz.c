@@ -107,6 +107,12 @@ static void call_everything(struct phx_runq *q)
     for (uint32_t worker = 0; worker < q->nworkers; worker++) {
         struct phx_runq_view view;
         phx_runq_look(q, worker, &view);
+        struct phx_runq_deadline due = {.timeout = 0};
+        phx_runq_extend(q, worker, below(100));
+        if (phx_runq_condemn(q, worker, below(100), &due)) {
+            MUST(phx_runq_condemn(q, worker, 0, &due) == 1);
+            MUST(phx_runq_set_deadline(q, worker, &due) == 0);
+        }
         MUST(view.running < (int64_t)q->capacity);
         MUST(view.claimed < (int64_t)q->capacity);
         if (below(2)) {
