@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from phalanx import _engine, count, outcomes
+from phalanx import _engine, count
 from phalanx.flakiness import percent
 from phalanx.run import Run
 
@@ -21,21 +21,23 @@ class History:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._asked_for = run.config.getoption("history")
-        self._outcomes = bytearray()
+        self._outcomes = _engine.Outcomes(0)
+        self._read_report = self._outcomes.read
         self._warning: str | None = None
         self._flakiness = (0, 0, 0)  # runs, tests, flaky tests
         run.config.pluginmanager.register(self, "phalanx-history")
 
     def read(self) -> None:
         """Before the plan: from now on the engine knows what the history tells of the collected tests."""
-        self._outcomes = bytearray([outcomes.UNKNOWN]) * len(self._run.ids)
+        self._outcomes = _engine.Outcomes(len(self._run.ids))
+        self._read_report = self._outcomes.read
         path = self._path()
         if path is not None:
             _, self._warning = self._run.engine.read_history(path)
 
     def outcomes(self) -> bytes:
-        """What each test came to, in the order of the collection."""
-        return bytes(self._outcomes)
+        """What each test came to, in the order of the collection: letters of src/store/outcomes.h."""
+        return self._outcomes.letters()
 
     def write(self, engine: _engine.Controller) -> None:
         """After the last worker's end."""
@@ -52,7 +54,7 @@ class History:
             path,
             uuid.uuid4().hex,
             self.outcomes(),
-            count.repetitions(self._run.config, len(self._outcomes)),
+            count.repetitions(self._run.config, len(self._run.ids)),
             complete,
             not self._asked_for,
         )
@@ -77,11 +79,7 @@ class History:
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: Any) -> None:
-        if report.when != "call" and report.outcome == "passed":
-            return  # two of three reports
-        test = getattr(report, "item_index", -1)
-        if 0 <= test < len(self._outcomes):
-            self._outcomes[test] = outcomes.combined(self._outcomes[test], outcomes.letter(report))
+        self._read_report(report)
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:

@@ -13,20 +13,9 @@ from typing import Any
 
 import pytest
 
-from phalanx import figures, late_options, outcomes
+from phalanx import _engine, figures, late_options
 
 SCHEMA = 1
-
-NAMES = {
-    outcomes.PASSED: "passed",
-    outcomes.FAILED: "failed",
-    outcomes.ERROR: "error",
-    outcomes.SKIPPED: "skipped",
-    outcomes.XFAILED: "xfailed",
-    outcomes.XPASSED: "xpassed",
-    outcomes.RERUN: "rerun",
-    outcomes.CRASHED: "failed",  # a crash is one: sequential pytest would not be there to say so
-}
 
 
 class JsonReport:
@@ -34,26 +23,14 @@ class JsonReport:
         self._config = config
         self._path = config.invocation_params.dir / path
         self._began = time.monotonic()
-        self._outcomes: dict[str, list[str]] = {}
-        self._durations: dict[str, float] = {}
+        self._tally = _engine.Tally()
+        self._read_report = self._tally.read
         self._warnings: list[list[str]] = []
         self._collect_errors: list[str] = []
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: Any) -> None:
-        nodeid = report.nodeid
-        duration = getattr(report, "duration", 0.0)
-        if nodeid in self._durations:
-            self._durations[nodeid] += duration
-        else:
-            self._durations[nodeid] = duration
-        if report.when != "call" and report.outcome == "passed":
-            return  # two of three reports
-        if report.outcome == "passed" and hasattr(report, "flaky_tries"):
-            name = "flaky"
-        else:
-            name = NAMES[outcomes.letter(report)]
-        self._outcomes.setdefault(nodeid, []).append(name)
+        self._read_report(report)
 
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -69,14 +46,15 @@ class JsonReport:
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         yield
+        durations = self._tally.durations()
         data: dict[str, Any] = {
             "schema": SCHEMA,
             "exit_code": int(session.exitstatus),
             "collected": session.testscollected,
             "wall_s": time.monotonic() - self._began,
-            "test_s": sum(self._durations.values()),
-            "tests": {n: sorted(outcomes) for n, outcomes in self._outcomes.items()},
-            "durations_s": self._durations,
+            "test_s": sum(durations.values()),
+            "tests": {n: sorted(words) for n, words in self._tally.outcomes().items()},
+            "durations_s": durations,
             "warnings": sorted(self._warnings),
             "collect_errors": sorted(self._collect_errors),
             "workers": self._config.stash.get(figures.figures_key, None),

@@ -9,7 +9,6 @@
 #include "os/cpu.h"
 #include "os/leave.h"
 #include "py/value.h"
-#include "store/outcomes.h"
 #include "wire/msg.h"
 
 struct phx_py_state *phx_py_state_of(PyObject *self)
@@ -141,23 +140,6 @@ static int add_messages(PyObject *module, struct phx_py_state *state)
     return 0;
 }
 
-/* OUTCOME_PASSED = ord(".") … in the module. */
-static int add_outcomes(PyObject *module)
-{
-    static const struct {
-        const char *constant;
-        int letter;
-    } outcomes[] = {
-#define X(name, letter, text) {"OUTCOME_" #name, letter},
-        PHX_OUTCOMES(X)
-#undef X
-    };
-    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
-        if (PyModule_AddIntConstant(module, outcomes[i].constant, outcomes[i].letter) < 0)
-            return -1;
-    return 0;
-}
-
 static int add_object(PyObject *module, const char *name, PyObject *object)
 {
     if (!object)
@@ -184,12 +166,13 @@ static int module_exec(PyObject *module)
         NULL);
     if (add_object(module, "StrayProcess", state->stray_error) < 0)
         return -1;
-    if (add_messages(module, state) < 0 || add_outcomes(module) < 0 ||
-        phx_py_add_worker(module) < 0 || phx_py_add_zygote(module) < 0 ||
-        phx_py_add_controller(module) < 0 || phx_py_add_watchdog(module) < 0 ||
-        phx_py_add_treewatch(module) < 0)
+    if (add_messages(module, state) < 0 || phx_py_add_worker(module) < 0 ||
+        phx_py_add_zygote(module) < 0 || phx_py_add_controller(module) < 0 ||
+        phx_py_add_watchdog(module) < 0 || phx_py_add_treewatch(module) < 0 ||
+        phx_py_add_report_types(module) < 0 || phx_py_make_report_names(state) < 0)
         return -1;
-    return 0;
+    state->no_duration = PyFloat_FromDouble(0);
+    return state->no_duration ? 0 : -1;
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
@@ -209,6 +192,9 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->stray_error);
     Py_CLEAR(state->worker_type);
     Py_CLEAR(state->message_names);
+    for (int i = 0; i < PHX_PY_NAME_COUNT; i++)
+        Py_CLEAR(state->report_names[i]);
+    Py_CLEAR(state->no_duration);
     return 0;
 }
 

@@ -10,11 +10,30 @@
 #include "role/worker.h"
 #include "role/zygote.h"
 
+/* What is read of a report (report_types.c), as it is called there. */
+#define PHX_PY_REPORT_NAMES(X)                                                                     \
+    X(NODEID, "nodeid")                                                                            \
+    X(WHEN, "when")                                                                                \
+    X(OUTCOME, "outcome")                                                                          \
+    X(DURATION, "duration")                                                                        \
+    X(WASXFAIL, "wasxfail")                                                                        \
+    X(ITEM_INDEX, "item_index")                                                                    \
+    X(FLAKY_TRIES, "flaky_tries")
+
+enum phx_py_report_name {
+#define X(name, text) PHX_PY_NAME_##name,
+    PHX_PY_REPORT_NAMES(X)
+#undef X
+        PHX_PY_NAME_COUNT
+};
+
 struct phx_py_state {      /* of the module; all owned */
     PyObject *error;       /* EngineError */
     PyObject *stray_error; /* StrayProcess, a kind of EngineError */
     PyTypeObject *worker_type;
-    PyObject *message_names; /* dict: message number -> its name in lower case */
+    PyObject *message_names;                   /* dict: message number -> its name in lower case */
+    PyObject *report_names[PHX_PY_NAME_COUNT]; /* str */
+    PyObject *no_duration;                     /* 0.0 */
 };
 
 /* The state, from an instance of one of the module's types. */
@@ -36,6 +55,10 @@ int phx_py_add_zygote(PyObject *module);
 int phx_py_add_worker(PyObject *module);
 int phx_py_add_watchdog(PyObject *module);
 int phx_py_add_treewatch(PyObject *module);
+
+/* Adds the types that read reports, likewise; and what they look for, to the state. */
+int phx_py_add_report_types(PyObject *module);
+int phx_py_make_report_names(struct phx_py_state *state);
 
 /* A Worker around a struct that is still to be armed. NULL with an exception. */
 PyObject *phx_py_worker_new(const struct phx_py_state *state, struct phx_worker **out_worker);

@@ -55,6 +55,18 @@ const char *phx_outcome_text(char letter)
     return outcomes[phx_outcome_index(letter)].text;
 }
 
+char phx_outcome_combined(char earlier, char later)
+{
+    int is_settled = earlier == PHX_OUTCOME_FAILED || earlier == PHX_OUTCOME_CRASHED ||
+                     (earlier == PHX_OUTCOME_ERROR && later != PHX_OUTCOME_CRASHED);
+    if (later == PHX_OUTCOME_UNKNOWN || is_settled)
+        return earlier;
+    if ((earlier == PHX_OUTCOME_RERUN || earlier == PHX_OUTCOME_FLAKY) &&
+        later == PHX_OUTCOME_PASSED)
+        return PHX_OUTCOME_FLAKY;
+    return later;
+}
+
 static void drop(struct phx_outcomes *list, uint32_t at)
 {
     uint32_t behind = list->count - at - 1;

@@ -12,8 +12,7 @@
 #include <stdint.h>
 
 /* name, letter, what people call it. The letters are pytest's where it has one. This is the one
- * list of what a test can come to: Python reads it from here too (py/engine.c). UNKNOWN and RERUN
- * are never in a history. */
+ * list of what a test can come to. UNKNOWN and RERUN are never in a history. */
 #define PHX_OUTCOMES(X)                                                                            \
     X(UNKNOWN, ' ', "unknown") /* no report has said */                                            \
     X(PASSED, '.', "passed")                                                                       \
@@ -54,6 +53,10 @@ int phx_outcome_valid(char letter);
 int phx_outcome_index(char letter);
 enum phx_outcome_kind phx_outcome_kind(char letter);
 const char *phx_outcome_text(char letter); /* never NULL */
+
+/* What a test came to, of which one phase said `later` after others had said `earlier`: a failure
+ * is what remains, whatever else it reports; passing after a try that failed is told apart. */
+char phx_outcome_combined(char earlier, char later);
 
 /* The letter at a place, or 0 behind the last one. */
 char phx_outcome_at(int index);

@@ -72,6 +72,21 @@ START_TEST(every_outcome_has_a_letter_and_a_place_of_its_own)
 }
 END_TEST
 
+START_TEST(a_failure_is_what_remains_of_a_test)
+{
+    static const char *const reports[] = {/* three phases, and what remains of them */
+                                          " . .", "E  E", " .EE", " FEF", "s  s", " ECC", " FCF",
+                                          "rr.R", "rrFF", "r. R", "rrss", "r.EE", " x x", " X X"};
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++) {
+        char letter = PHX_OUTCOME_UNKNOWN;
+        for (int phase = 0; phase < 3; phase++)
+            letter = phx_outcome_combined(letter, reports[i][phase]);
+        ck_assert_msg(letter == reports[i][3], "%s: %c", reports[i], letter);
+    }
+    ck_assert_int_eq(phx_outcome_combined('R', '.'), 'R');
+}
+END_TEST
+
 START_TEST(other_text_is_refused)
 {
     static const char *const texts[] = {
@@ -126,6 +141,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, the_newest_is_in_front_and_the_oldest_falls_out);
     tcase_add_test(tests, text_and_back);
     tcase_add_test(tests, every_outcome_has_a_letter_and_a_place_of_its_own);
+    tcase_add_test(tests, a_failure_is_what_remains_of_a_test);
     tcase_add_test(tests, other_text_is_refused);
     tcase_add_test(tests, changes_are_what_makes_a_test_flaky);
 }
