@@ -5,6 +5,8 @@ The controller's pytest opens the file as it was asked to, and empties it or not
 run append to it. While a worker runs tests its lines go to a file beside it, FILE.gw0, and from there to FILE
 when the test has ended; the controller does that for a worker that died. Nothing is kept in memory: a test
 that dies leaves its lines, and whoever waits for one that hangs can read them in FILE.gw0.
+
+A worker that a hook gives a file of its own has that one as it would be without workers.
 """
 
 from __future__ import annotations
@@ -20,16 +22,27 @@ import _pytest.logging
 import pytest
 
 _plain_handler: Any = _pytest.logging._FileHandler
+_run_file: str | None = None  # in a zygote or a worker
 
 
-def append_only() -> None:
-    """Before a zygote or a worker is configured: pytest's handler would empty the file once more. A path is
-    meant from here, also by workers with a directory of their own."""
+def run_file(config: pytest.Config) -> str | None:
+    """In the controller: the file of the whole run, if there is one."""
+    handler = _handler(config)
+    return handler.baseFilename if handler is not None else None
+
+
+def append_only(path: str | None) -> None:
+    """Before a zygote or a worker is configured: pytest's handler would empty the run's file once more. A
+    relative path is meant from here, also by workers with a directory of their own."""
+    global _run_file
+    _run_file = path
     directory = os.getcwd()
 
     class AppendingHandler(_plain_handler):  # type: ignore[misc]
         def __init__(self, filename: str, mode: str = "a", **options: Any) -> None:
-            super().__init__(os.path.join(directory, filename), mode="a", **options)
+            if os.path.abspath(os.path.join(directory, filename)) == _run_file:
+                filename, mode = _run_file, "a"
+            super().__init__(filename, mode=mode, **options)
 
     _pytest.logging._FileHandler = AppendingHandler  # type: ignore[assignment, misc]
 
@@ -66,7 +79,7 @@ class TestLines:
         self._spool = ""
         self._stream: Any = None
         self._outside: Any = None  # what the handler writes to while there is no test
-        if self._handler is None or not _writes_to_its_file(self._handler):
+        if self._handler is None or not _writes_to_run_file(self._handler):
             return
         self._spool = _spool(self._handler, worker)
         try:
@@ -110,9 +123,11 @@ def _handler(config: pytest.Config) -> logging.FileHandler | None:
     return handler if is_file else None
 
 
-def _writes_to_its_file(handler: Any) -> bool:
+def _writes_to_run_file(handler: Any) -> bool:
     """Not to another, which a hook has given it when pytest was configured."""
     try:
+        if handler.baseFilename != _run_file:
+            return False
         return os.path.samestat(os.fstat(handler.stream.fileno()), os.stat(handler.baseFilename))
     except (AttributeError, OSError, ValueError):
         return False

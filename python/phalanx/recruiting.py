@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from phalanx import launch, loop_run
+from phalanx import launch, logfile, loop_run
 
 if TYPE_CHECKING:
     from phalanx.nodes import WorkerController
@@ -111,6 +111,7 @@ class Recruiting:
             "workerinputs": [node.workerinput for node in (nodes if worker is None else nodes[:1])],
             "environments": [node.gateway.spec.env for node in nodes] if worker is None else [],
             "basetemp": None,
+            "log_file": logfile.run_file(self._run.config),
             "start_method": method,
             "worker": worker,
         }

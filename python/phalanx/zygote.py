@@ -75,7 +75,7 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
     usage_error = None
     status: Any = None
     try:
-        logfile.append_only()
+        logfile.append_only(setup["log_file"])
         is_configuring = True
         try:
             config = _prepareconfig(setup["args"], None)

@@ -202,6 +202,37 @@ def test_a_file_for_each_test(project: Project) -> None:
     assert lines(project) == []
 
 
+def test_a_file_for_each_worker(project: Project) -> None:
+    """Which a conftest file names by the worker: emptied, and written as pytest does."""
+    project.write(
+        {
+            "conftest.py": """
+                import os
+
+                def pytest_configure(config):
+                    worker = os.environ.get("PYTEST_XDIST_WORKER")
+                    if worker is not None:
+                        config.option.log_file = f"own/{worker}"
+            """,
+            "test_a.py": """
+                import logging, pytest
+
+                @pytest.mark.parametrize("number", range(6))
+                def test_log(number): logging.info("test %d", number)
+            """,
+            "own/gw0": "of another run\n",
+            "own/gw1": "of another run\n",
+        }
+    )
+    run = project.run("-n2", *ARGS)
+    assert run.counts == {"passed": 6}, str(run)
+    assert sorted(os.listdir(project.path / "own")) == ["gw0", "gw1"]
+    assert sorted(project.log("own/gw0") + project.log("own/gw1")) == [
+        f"test {number}" for number in range(6)
+    ]
+    assert lines(project) == []
+
+
 def test_workers_in_directories_of_their_own(project: Project) -> None:
     project.write({"test_a.py": "import logging\ndef test_a(): logging.info('a')\n", "x/keep": ""})
     run = project.run(f"--tx=popen//chdir=x//python={sys.executable}", "-dload", "test_a.py", *ARGS)
