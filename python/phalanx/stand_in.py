@@ -36,6 +36,9 @@ def metadata_text() -> str:
         f"Version: {VERSION}\n"
         f"Summary: phalanx {__version__} in the place of pytest-xdist\n"
         "Requires-Dist: phalanx\n"
+        "Provides-Extra: psutil\n"  # cores are counted without it
+        "Provides-Extra: setproctitle\n"
+        "Requires-Dist: phalanx[setproctitle]; extra == 'setproctitle'\n"
     )
 
 

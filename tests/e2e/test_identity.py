@@ -155,28 +155,38 @@ def test_number_of_workers_is_what_was_asked_for(telling: Project) -> None:
     assert "3 workers [2 items]" in run.lines, str(run)
 
 
-def test_crashed_node_has_no_output(project: Project) -> None:
+def test_a_worker_that_replaces_another_has_everything_anew(project: Project) -> None:
+    """Not what the zygote gave the first one: identity, input, directory, random numbers."""
     project.write(
         {
             "conftest.py": """
-                def pytest_testnodedown(node, error):
-                    with open("log", "a") as file:
-                        file.write(f"{node.gateway.id} {hasattr(node, 'workeroutput')} {bool(error)}\\n")
+                import random
+
+                generator = random.Random()
 
                 def pytest_configure_node(node):
                     node.workerinput["own"] = node.gateway.id
             """,
             "test_a.py": """
-                import os
-                def test_dies(): os._exit(1)
-                def test_own(request, worker_id):
-                    assert request.config.workerinput["own"] == worker_id == "gw1"
+                import os, random
+                import conftest, pytest
+
+                @pytest.mark.parametrize("number", range(3))
+                def test_it(number, request, worker_id, tmp_path):
+                    own = request.config.workerinput["own"]
+                    assert own == worker_id == os.environ["PYTEST_XDIST_WORKER"]
+                    assert tmp_path.parent.name == f"popen-{worker_id}"
+                    with open("log", "a") as log:
+                        print(random.random(), conftest.generator.random(), file=log)
+                    if worker_id != "gw2":
+                        os._exit(1)
             """,
         }
     )
     run = project.run("-n1")
-    assert run.counts == {"failed": 1, "passed": 1}, str(run)
-    assert project.log() == ["gw0 False True", "gw1 True False"]
+    assert run.counts == {"failed": 2, "passed": 1}, str(run)
+    draws = [number for line in project.log() for number in line.split()]
+    assert len(draws) == len(set(draws)) == 6, draws
 
 
 # What makes the zygote fork before the end of collection: a conftest file, and what the header says.

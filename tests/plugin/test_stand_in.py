@@ -100,8 +100,9 @@ def test_the_companion_and_pip(environment: Path, tmp_path: Path) -> None:
     assert "No broken requirements found" in pip(environment, "check").stdout
     assert "pytest-xdist 3.8.0+phalanx" in " ".join(pip(environment, "list").stdout.split())
     # A requirement that is met: pip does not look for the real one.
-    met = pip(environment, "install", "--no-index", "pytest-xdist>=3")
+    met = pip(environment, "install", "--no-index", "pytest-xdist[psutil]>=3")
     assert met.returncode == 0 and "already satisfied" in met.stdout
+    assert "does not provide the extra" not in met.stdout + met.stderr
     assert pip(environment, "uninstall", "-y", "phalanx").returncode == 0
     assert "requires phalanx, which is not installed" in pip(environment, "check").stdout
     assert pip(environment, "uninstall", "-y", "pytest-xdist").returncode == 0
