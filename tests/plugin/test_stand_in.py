@@ -20,7 +20,9 @@ def test_found_by_name_in_the_processes_of_pytest() -> None:
         found = importlib.metadata.distribution(name)
         assert found.version == "3.8.0+phalanx" and stand_in.is_stand_in(found)
     assert importlib.metadata.version("pytest-xdist").startswith(xdist.__version__)
-    assert found.metadata["Name"] == "pytest-xdist" and found.requires == ["phalanx"]
+    assert found.metadata["Name"] == "pytest-xdist"
+    assert found.requires == ["phalanx", "phalanx[setproctitle]; extra == 'setproctitle'"]
+    assert found.metadata.get_all("Provides-Extra") == ["psutil", "setproctitle"]
     assert not found.entry_points and not found.files
 
 
