@@ -3,6 +3,7 @@
     python scripts/compat.py                  all cases, five minutes or more
     python scripts/compat.py cov django       only these: folders below tests/compat
     python scripts/compat.py --docs           and write docs/compatibility.md
+    python scripts/compat.py --docs cov       of this one, and of what was run before
     python scripts/compat.py --keep cov       leaves the runs in build-compat/runs
 
 Called by `make compat`. Two virtual environments below build-compat/ have the same plugins in the same
@@ -72,6 +73,10 @@ MODES = [
 ]
 
 
+KEPT = BUILD / "results"
+KEPT_FIELDS = ("differences", "parted", "skipped", "tests", "commit")
+
+
 def is_ours(mode: str) -> bool:
     return mode != SEQUENTIAL and not mode.startswith(XDIST)
 
@@ -89,6 +94,24 @@ class Result:
     differences: dict[str, dict[str, str]] = field(default_factory=dict)  # mode: what: text
     parted: dict[str, list[str]] = field(default_factory=dict)  # mode: lines on the fork point
     skipped: str = ""
+    tests: int = 0
+    commit: str = ""  # of phalanx
+
+    def count(self) -> None:
+        found = self.seen.get(self.case.reference, {})
+        self.tests = len(found.get("outcomes") or found.get("run 1: outcomes") or {})
+
+    # What the page tells is kept, as all cases together take long: they may be run in pieces.
+
+    def save(self) -> None:
+        KEPT.mkdir(exist_ok=True)
+        kept = {name: getattr(self, name) for name in KEPT_FIELDS}
+        (KEPT / f"{self.name}.json").write_text(json.dumps(kept, indent=1))
+
+    @classmethod
+    def load(cls, name: str) -> Result | None:
+        path = KEPT / f"{name}.json"
+        return cls(name, load_case(name), **json.loads(path.read_text())) if path.exists() else None
 
     def unexplained(self) -> list[str]:
         found = self.seen.get(self.case.reference, {})
@@ -255,12 +278,25 @@ def run_mode(name: str, case: Any, mode: Mode) -> tuple[dict[str, Any], list[str
     return seen, sorted(set(parted))
 
 
-def run_case(name: str, modes: list[Mode]) -> Result:
+def load_case(name: str) -> Any:
     spec = importlib.util.spec_from_file_location(f"case_{name}", SUITES / name / "case.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    result = Result(name, module.CASE)
+    return module.CASE
+
+
+def commit() -> str:
+    """Which code this is; a plus when the tree has more than that."""
+    git = ["git", "-C", str(ROOT)]
+    done = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    code = ["status", "--porcelain", "--", "src", "python", "tests/compat"]
+    changed = subprocess.run([*git, *code], capture_output=True, text=True).stdout
+    return done.stdout.strip() + ("+" if changed else "")
+
+
+def run_case(name: str, modes: list[Mode], of: str) -> Result:
+    result = Result(name, load_case(name), commit=of)
     lacking = [program for program in result.case.programs if not shutil.which(program)]
     if lacking:
         result.skipped = f"needs {', '.join(lacking)}"
@@ -276,6 +312,7 @@ def run_case(name: str, modes: list[Mode]) -> Result:
         reference = (same_dist and mode.reference) or result.case.reference
         if mode.name in result.seen:
             result.differences[mode.name] = compare(result.seen[reference], result.seen[mode.name])
+    result.count()
     return result
 
 
@@ -350,20 +387,25 @@ def main() -> int:
     unknown = set(options.cases) - set(names)
     if unknown:
         parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(names)}")
-    if options.docs and options.cases:
-        parser.error("--docs describes all cases: name none")
+    of = commit()
     found = make_environments()
     modes = [mode for mode in MODES if mode.name != "spawn" or has_start_method()]
     with ThreadPoolExecutor(options.jobs) as pool:
         results = []
-        for result in pool.map(lambda name: run_case(name, modes), options.cases or names):
+        for result in pool.map(lambda name: run_case(name, modes, of), options.cases or names):
             show(result, modes)
+            result.save()
             results.append(result)
     if not options.keep:
         shutil.rmtree(BUILD / "runs", ignore_errors=True)
     if options.docs:
         shown = [mode.name for mode in modes if mode.name in SHOWN]
-        compat_page.write(results, shown, found, word)
+        loaded = {name: Result.load(name) for name in names}
+        lacking = [name for name, result in loaded.items() if result is None]
+        if lacking:
+            print(f"--docs: never run here: {', '.join(lacking)}")
+            return 1
+        compat_page.write(list(loaded.values()), shown, found, word)
     failed = [result.name for result in results if result.unexplained()]
     ran = [result for result in results if not result.skipped]
     print(f"{len(ran) - len(failed)} passed, {len(failed)} failed", flush=True)

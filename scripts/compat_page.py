@@ -46,9 +46,10 @@ def write(
     word: Callable[[Any, str], str],
 ) -> None:
     lines = [HEAD]
+    commits = ", ".join(dict.fromkeys(result.commit for result in results))
     lines.append(
         f"CPython {platform.python_version()}, pytest {versions['pytest']}, "
-        f"pytest-xdist {versions['pytest-xdist']}, phalanx {versions['phalanx']}.\n"
+        f"pytest-xdist {versions['pytest-xdist']}, phalanx {versions['phalanx']} ({commits}).\n"
     )
     lines.append(
         "| plugin | version | what the suite makes use of | " + " | ".join(shown) + " | tests |"
@@ -59,9 +60,7 @@ def write(
         version = versions.get(plugin.lower(), "")
         words = " | ".join(word(result, mode) for mode in shown)
         exercises = " ".join(result.case.exercises.split())
-        lines.append(
-            f"| {plugin} | {version} | {exercises} | {words} | {count_tests(result) or '-'} |"
-        )
+        lines.append(f"| {plugin} | {version} | {exercises} | {words} | {result.tests or '-'} |")
     lines += ["\n## Where workers part\n"]
     lines += describe_parting(results)
     notes = [note for result in results for note in describe(result, shown)]
@@ -90,12 +89,6 @@ def describe_parting(results: list[Any]) -> list[str]:
         if elsewhere
         else ["After collection, in all suites."]
     )
-
-
-def count_tests(result: Any) -> int:
-    seen = result.seen.get(result.case.reference, {})
-    outcomes = seen.get("outcomes") or seen.get("run 1: outcomes") or {}
-    return len(outcomes)
 
 
 def describe(result: Any, shown: list[str]) -> list[str]:
