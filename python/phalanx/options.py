@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from typing import Union
@@ -49,6 +50,18 @@ def parse_seconds(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"takes seconds, not {text!r}")
     return number
+
+
+UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smh]?)", text.strip().lower())
+    seconds = float(match[1]) * UNITS_S[match[2]] if match else -1.0
+    if not 0 <= seconds < 1e9:
+        raise argparse.ArgumentTypeError(f"takes a duration like 10s, 5m or 1h, not {text!r}")
+    return seconds
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -136,6 +149,15 @@ def add_options(parser: pytest.Parser) -> None:
         help="With --dist load and worksteal, hand out the tests in rows of at most NUM neighbours, in the "
         "order of collection. Workers take one test at a time, the moment they need it, all the same",
         metavar="NUM",
+    )
+    group.addoption(
+        "--ramp",
+        action="store",
+        type=parse_duration,
+        default=0.0,
+        metavar="DURATION",
+        help="Workers begin with their tests one after the other, spread over this time (10s, 5m, 1h): for "
+        "what cannot bear all of them at once, such as a database that they all connect to",
     )
     group._addoption(
         "-f",

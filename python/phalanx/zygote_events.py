@@ -187,10 +187,14 @@ class ZygoteEvents:
             self.run.terminal.write_line(f"scheduling tests via {name}")
         shared = f" and the shared fixtures {', '.join(self.run.shared)}" if self.run.shared else ""
         self.run.report_line(f"{self.run.recruiting.line}{shared}")
+        if ramp := self.run.config.option.ramp:
+            workers = "1 worker" if len(self.run.nodes) == 1 else f"{len(self.run.nodes)} workers"
+            self.run.report_line(f"ramping test start over {ramp:g}s across {workers}")
 
     def _start_tests(self) -> None:
         self.run.is_planned = True
         self._history.read()
+        self.run.engine.ramp(self.run.config.option.ramp)
         self.run.engine.plan(
             dist=self.run.dist if self.run.mail is None else "mail",
             workers=len(self.run.nodes),

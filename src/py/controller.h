@@ -38,6 +38,7 @@ int phx_py_take_events(PyObject *self, struct phx_controller *controller, PyObje
 /* recruit_methods.c */
 PyObject *phx_py_controller_setup(PyObject *self, PyObject *value);
 PyObject *phx_py_controller_plan(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *phx_py_controller_ramp(PyObject *self, PyObject *duration);
 PyObject *phx_py_controller_recruit(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *phx_py_controller_become(PyObject *self, PyObject *args);
 PyObject *phx_py_controller_start(PyObject *self, PyObject *args, PyObject *kwargs);

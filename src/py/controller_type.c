@@ -305,6 +305,8 @@ static PyMethodDef methods[] = {
      "write_history(path, uid, outcomes, complete, optional) -> warning\n\nAdds the run: outcomes "
      "has one "
      "letter for each test."},
+    {"ramp", phx_py_controller_ramp, METH_O,
+     "ramp(duration)\n\nWorkers will begin one after the other, spread over so many seconds."},
     {"recruit", (PyCFunction)(void (*)(void))phx_py_controller_recruit,
      METH_VARARGS | METH_KEYWORDS,
      "recruit(workers, max_restarts)\n\nMakes room for workers that collect for themselves."},

@@ -83,6 +83,18 @@ PyObject *phx_py_controller_plan(PyObject *self, PyObject *args, PyObject *kwarg
     Py_END_ALLOW_THREADS return phx_py_none_or_raise(self, status, &err);
 }
 
+PyObject *phx_py_controller_ramp(PyObject *self, PyObject *duration)
+{
+    struct phx_controller *controller = phx_py_controller_of(self);
+    double duration_s = controller ? PyFloat_AsDouble(duration) : -1;
+    if (!controller || (duration_s == -1 && PyErr_Occurred()))
+        return NULL;
+    if (!(duration_s >= 0 && duration_s < 1e9)) /* in nanoseconds it has to fit */
+        return PyErr_Format(PyExc_ValueError, "a ramp of %R seconds", duration);
+    phx_controller_ramp(controller, (phx_ns)(duration_s * (double)PHX_S));
+    Py_RETURN_NONE;
+}
+
 PyObject *phx_py_controller_recruit(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"workers", "max_restarts", NULL};

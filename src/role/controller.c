@@ -141,7 +141,8 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
         phx_fd_close(&fd);
         return status;
     }
-    phx_runq_set_epoch(&c->queue, phx_clock_now());
+    c->planned_at = phx_clock_now();
+    phx_runq_set_epoch(&c->queue, c->planned_at);
     c->queue_fd = fd;
     c->queue_mem = mem;
     c->queue_size = mapped;

@@ -95,6 +95,11 @@ int phx_controller_plan(struct phx_controller *controller,
                         const struct phx_planner_options *options, int64_t max_restarts,
                         struct phx_err *err);
 
+/* Workers get the run queue one after the other, spread over `duration` from phx_controller_plan
+ * on, before which this is called: of N workers the one with number i after i/N of it. Once nothing
+ * is left to run those that wait for their time get it at once. Replacements do not wait. */
+void phx_controller_ramp(struct phx_controller *controller, phx_ns duration);
+
 /* Asks for worker `number` (0, 1, …, or the replacement an event named); `value` goes to it as its
  * input. If the zygote has died a new one is started and collects again first.
  * Returns 0 or a negative code; later failures are FORK_FAILED events. */

@@ -102,6 +102,8 @@ struct phx_controller {
     int heeds_timeouts;      /* of tests */
     phx_ns heeded_at;        /* when it looked for them last; 0: never */
     int flooded;             /* much came in one read: its sender may be waiting for room */
+    phx_ns ramp;             /* over which the workers planned for begin; 0: at once */
+    phx_ns planned_at;       /* when the run queue was made */
     phx_ns exit_patience;    /* for a worker that has nothing more to say to leave */
     char text[PHX_ERR_TEXT_MAX]; /* of the event handed out last */
 };
@@ -136,6 +138,9 @@ int phx_controller_take_collected(struct phx_member *member, const struct phx_me
 
 /* Gives a member the run queue, or its dismissal, as soon as there is one of the two for it. */
 void phx_controller_settle(struct phx_controller *c, struct phx_member *member);
+
+/* Whether it is to get the run queue when its time of the ramp comes. */
+int phx_controller_is_ramped(const struct phx_controller *c, const struct phx_member *member);
 
 /* Whether all workers that will ever collect have, for the first time. */
 int phx_controller_gathered(struct phx_controller *c);

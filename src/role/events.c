@@ -26,7 +26,8 @@ int phx_controller_has_deadlines(const struct phx_controller *c)
         return 1;
     for (uint32_t i = 0; i < c->members_max; i++) {
         const struct phx_member *member = c->members[i];
-        if (member && member->state == PHX_MEMBER_UP && (member->gone_at || member->quiet_at))
+        if (member && member->state == PHX_MEMBER_UP &&
+            (member->gone_at || member->quiet_at || phx_controller_is_ramped(c, member)))
             return 1;
     }
     return 0;
@@ -97,7 +98,8 @@ void phx_controller_note_status(struct phx_controller *c, const struct phx_msg_e
     note_peer_status(c->starters, msg);
 }
 
-/* Looks again at those who are dead without a status, and ends those who do not leave. */
+/* Looks again at those who are dead without a status, ends those who do not leave, and begins with
+ * those whose time has come. */
 static void mark_overdue(struct phx_controller *c)
 {
     phx_ns now = phx_clock_now();
@@ -107,6 +109,8 @@ static void mark_overdue(struct phx_controller *c)
         struct phx_member *member = c->members[i];
         if (!member || member->state != PHX_MEMBER_UP)
             continue;
+        if (phx_controller_is_ramped(c, member))
+            phx_controller_settle(c, member);
         if (member->gone_at && phx_controller_status_is_due(c, member, now))
             phx_controller_mark_ready(member);
         if (member->quiet_at && !member->gone_at && !member->overdue &&

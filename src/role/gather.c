@@ -79,6 +79,25 @@ static int send_end(struct phx_member *member)
     return status;
 }
 
+void phx_controller_ramp(struct phx_controller *c, phx_ns duration)
+{
+    c->ramp = duration;
+}
+
+int phx_controller_is_ramped(const struct phx_controller *c, const struct phx_member *member)
+{
+    return c->ramp && c->queue_mem && member->has_collected && !member->has_queue &&
+           !member->dismissed;
+}
+
+static int is_early(const struct phx_controller *c, const struct phx_member *member)
+{
+    if (!phx_controller_is_ramped(c, member) || member->number >= c->nparallel)
+        return 0;
+    phx_ns due = c->planned_at + c->ramp / c->nparallel * member->number;
+    return phx_clock_now() < due && (c->post || phx_runq_left(&c->queue) > 0);
+}
+
 /* A failure to write is a death, which is seen where deaths are; without memory for a message the
  * member is ended, as it would wait for ever. */
 void phx_controller_settle(struct phx_controller *c, struct phx_member *member)
@@ -89,7 +108,7 @@ void phx_controller_settle(struct phx_controller *c, struct phx_member *member)
     if ((member->differs && c->queue_mem) || c->stopping) {
         member->dismissed = 1;
         status = send_end(member);
-    } else if (c->queue_mem && member->has_collected) {
+    } else if (c->queue_mem && member->has_collected && !is_early(c, member)) {
         member->has_queue = 1;
         status = send_queue(c, member);
     }

@@ -369,7 +369,7 @@ def test_a_thread_reads_who_it_is_while_tests_are_collected(project: Project) ->
             **files("def test_it(): pass", 150),
         }
     )
-    run = project.run("-n2")
+    run = project.run("-n2", together=2)
     assert run.counts == {"passed": 150} and run.workers == {"gw0", "gw1"}, str(run)
     assert not run.has_line("node down"), str(run)
 

@@ -76,6 +76,25 @@ static void check_figures(struct run *run)
     ck_assert_ptr_null(phx_controller_node_id(run->c, run->ntests, NULL));
 }
 
+/* For load the others find nothing left when it is over; before that none of them begins. */
+START_TEST(a_ramp_lets_workers_begin_in_their_turn)
+{
+    static struct run run = {.ntests = 20, .nworkers = 4, .max_restarts = -1};
+    struct phx_runq_timing timing;
+    run.script = "t=1:call:sig11"; /* whoever replaces it does not wait */
+    run_open(&run);
+    phx_controller_ramp(run.c, 3600 * PHX_S);
+    run_until(&run, run_is_over);
+    run_check_account(&run, 19, 1, 0);
+    for (uint32_t position = 0; position < 20; position++)
+        if (phx_controller_timing(run.c, position, &timing) == 1)
+            ck_assert(timing.worker == 0 || timing.worker == 4);
+    for (uint32_t i = 1; i < 4; i++)
+        check_good_end(&run, i);
+    run_close(&run);
+}
+END_TEST
+
 /* With 300 workers requests and answers fill the sockets in both directions: were the requests
  * under way not bounded, each end would wait for the other to read. */
 static const uint32_t sizes[] = {1, 4, 64, 300};
@@ -330,6 +349,7 @@ static void add(TCase *tests)
 {
     tcase_add_loop_test(tests, every_test_ends_exactly_once, 0, sizeof sizes / sizeof *sizes);
     tcase_add_loop_test(tests, more_workers_than_tests, 0, 2);
+    tcase_add_test(tests, a_ramp_lets_workers_begin_in_their_turn);
     tcase_add_loop_test(tests, a_crash_is_told_and_the_rest_goes_on, 0,
                         sizeof crashes / sizeof *crashes);
     tcase_add_test(tests, a_crash_outside_a_test_names_none);
