@@ -304,7 +304,7 @@ class WorkerInteractor:
                 report.location,
             )
         if self.worker is not None:
-            self._ask(self.worker.phase, _phase_after(report))
+            self._ask(self.worker.phase, _phase_after(report), getattr(report, "duration", None))
 
     def _tell_xml(self, record: dict[str, Any]) -> None:
         self.send(_engine.MSG_XML_RECORD, record)

@@ -144,14 +144,24 @@ static PyObject *start(PyObject *self, PyObject *unused)
     return none_or_raise(self, phx_worker_start(engine(self)));
 }
 
-static PyObject *phase(PyObject *self, PyObject *number)
+/* A duration of a report, which a plugin may have made: what is no time is unknown. */
+static phx_ns duration_of(PyObject *duration)
 {
-    long value = PyLong_AsLong(number);
+    double seconds = PyFloat_Check(duration) ? PyFloat_AS_DOUBLE(duration) : -1;
+    return seconds >= 0 && seconds < 1e9 ? (phx_ns)(seconds * (double)PHX_S) : -1;
+}
+
+static PyObject *phase(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2)
+        return PyErr_Format(PyExc_TypeError, "phase() takes 2 arguments (%zd given)", nargs);
+    long value = PyLong_AsLong(args[0]);
     if (value == -1 && PyErr_Occurred())
         return NULL;
     if (value < PHX_PHASE_NONE || value > PHX_PHASE_TEARDOWN)
         return PyErr_Format(PyExc_ValueError, "%ld is no phase", value);
-    return none_or_raise(self, phx_worker_phase(engine(self), (enum phx_runq_phase)value));
+    return none_or_raise(
+        self, phx_worker_phase(engine(self), (enum phx_runq_phase)value, duration_of(args[1])));
 }
 
 static PyObject *end(PyObject *self, PyObject *unused)
@@ -223,7 +233,9 @@ static PyMethodDef methods[] = {
      "stopped."},
     {"permit", permit, METH_NOARGS, "Which of its group's permits the running test has."},
     {"start", start, METH_NOARGS, "The claimed test starts."},
-    {"phase", phase, METH_O, "It enters phase 1 (setup), 2 (call) or 3 (teardown)."},
+    {"phase", (PyCFunction)(void (*)(void))phase, METH_FASTCALL,
+     "phase(number, duration)\n\nIt enters phase 1 (setup), 2 (call) or 3 (teardown), or none (0), "
+     "after one that took so many seconds."},
     {"end", end, METH_NOARGS, "It has ended; its reports were sent."},
     {"set_deadline", set_deadline, METH_VARARGS,
      "set_deadline(rest, timeout, stack_signal)\n\nThe running test may go on for `rest` seconds; "

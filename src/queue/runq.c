@@ -117,10 +117,11 @@ void phx_runq_start(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns no
     shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_release);
 }
 
-void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase phase, phx_ns now)
+void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase phase, phx_ns took,
+                    phx_ns now)
 {
     struct phx_runq_slot *slot = runq_slot(q, worker);
-    phx_runq_time_phase(q, worker, shared_load(&slot->running, memory_order_relaxed), now);
+    phx_runq_time_phase(q, worker, shared_load(&slot->running, memory_order_relaxed), took, now);
     note_store(&slot->since, (uint64_t)now);
     note_store(&slot->phase, (uint32_t)phase);
 }

@@ -103,9 +103,12 @@ int phx_runq_enter(struct phx_runq *q, uint32_t worker, uint32_t pos);
 
 /* The claimed test starts, enters a phase, has ended (call after its reports were written). Each
  * also closes the phase before it in the position's timing; a phase that is entered again (a test
- * that a plugin reruns) adds up. */
+ * that a plugin reruns) adds up. `took` is how long the test itself says that phase took, which
+ * leaves out the making of its report (of a failure: long); no more than the time that has passed
+ * is believed. < 0: that time. */
 void phx_runq_start(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
-void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase phase, phx_ns now);
+void phx_runq_phase(struct phx_runq *q, uint32_t worker, enum phx_runq_phase phase, phx_ns took,
+                    phx_ns now);
 void phx_runq_end(struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
 
 struct phx_runq_deadline {
@@ -145,7 +148,7 @@ struct phx_runq_timing {  /* of one position; a duration longer than 71 minutes 
     uint32_t worker;      /* who ran it */
     phx_ns started;       /* since the epoch of the run */
     uint32_t phase_us[4]; /* by enum phx_runq_phase ([0] is 0): microseconds in each phase that has
-                             ended; a report belongs to its phase */
+                             ended */
     uint32_t total_us;    /* from start to end; 0 when it has not ended (it runs, or crashed) */
 };
 

@@ -287,7 +287,8 @@ uint32_t phx_runq_groups_left(const struct phx_runq *q, uint64_t *io_us);
 /* The position starts at `now`; its worker's phase ends; it has ended. Run by that worker, which
  * calls the second before it notes the next phase. */
 void phx_runq_time_start(const struct phx_runq *q, uint32_t pos, phx_ns now);
-void phx_runq_time_phase(const struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
+void phx_runq_time_phase(const struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns took,
+                         phx_ns now);
 void phx_runq_time_end(const struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now);
 
 /* Moves work from another word into the worker's own, which is empty, and claims the first position

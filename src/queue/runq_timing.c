@@ -24,21 +24,25 @@ void phx_runq_time_start(const struct phx_runq *q, uint32_t pos, phx_ns now)
     note_store(&runq_times(q, pos)->started, (uint64_t)now - (uint64_t)q->epoch);
 }
 
-void phx_runq_time_phase(const struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now)
+void phx_runq_time_phase(const struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns took,
+                         phx_ns now)
 {
     const struct phx_runq_slot *slot = runq_slot(q, worker);
     uint32_t phase = note_load(&slot->phase);
     if (pos >= q->capacity || phase < PHX_PHASE_SETUP || phase > PHX_PHASE_TEARDOWN)
         return;
     _Atomic uint32_t *at = &runq_times(q, pos)->phase_us[phase - PHX_PHASE_SETUP];
-    uint32_t took = microseconds((phx_ns)note_load(&slot->since), now);
+    uint32_t passed = microseconds((phx_ns)note_load(&slot->since), now);
+    uint32_t own = took < 0 ? passed : microseconds(0, took);
+    uint32_t more = own < passed ? own : passed;
     uint32_t had = note_load(at);
-    note_store(at, took < UINT32_MAX - had ? had + took : UINT32_MAX);
+    note_store(at, more < UINT32_MAX - had ? had + more : UINT32_MAX);
 }
 
 void phx_runq_time_end(const struct phx_runq *q, uint32_t worker, uint32_t pos, phx_ns now)
 {
-    phx_runq_time_phase(q, worker, pos, now); /* a protocol that made no report of its last phase */
+    phx_runq_time_phase(q, worker, pos, -1,
+                        now); /* a protocol that made no report of its last phase */
     uint32_t took = microseconds((phx_ns)note_load(&runq_slot(q, worker)->started), now);
     note_store(&runq_times(q, pos)->total_us, took > 0 ? took : 1);
 }

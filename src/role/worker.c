@@ -296,13 +296,13 @@ int phx_worker_start(struct phx_worker *worker)
     return 0;
 }
 
-int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase)
+int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase, phx_ns took)
 {
     if (!worker->armed)
         return PHX_E_STRAY;
     if (!worker->mem)
         return PHX_E_STATE;
-    phx_runq_phase(&worker->queue, worker->number, phase, phx_clock_now());
+    phx_runq_phase(&worker->queue, worker->number, phase, took, phx_clock_now());
     return 0;
 }
 

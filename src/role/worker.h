@@ -77,11 +77,11 @@ int phx_worker_take(struct phx_worker *worker, phx_ns timeout, uint32_t *out_tes
  * milliseconds; PHX_E_STRAY, PHX_E_STATE. */
 int phx_worker_enter(struct phx_worker *worker);
 
-/* The claimed test (by mail: the one taken first) starts. / enters a phase. / has ended, its
- * reports being written: the controller is told, then the ledger. phx_worker_end also returns what
- * phx_worker_send does. */
+/* The claimed test (by mail: the one taken first) starts. / enters a phase, after one that took so
+ * long (< 0: unknown; see phx_runq_phase). / has ended, its reports being written: the controller
+ * is told, then the ledger. phx_worker_end also returns what phx_worker_send does. */
 int phx_worker_start(struct phx_worker *worker);
-int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase);
+int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase, phx_ns took);
 int phx_worker_end(struct phx_worker *worker);
 
 /* The running test may go on until then. When its time is over already, and the controller ends

@@ -7,7 +7,7 @@
 
 #define LIMIT 0.05
 
-/* The report of a failure takes time itself, and is measured with its test. */
+/* Less is chance: how busy the machine was. */
 enum { LEAST_DIFFERENCE_US = 100000 };
 
 typedef int (*compare_fn)(const void *, const void *);

@@ -120,15 +120,23 @@ def test_fewer_runs_can_be_asked_for(several: tuple[Project, list[str]]) -> None
 
 
 def test_a_predecessor_is_named(project: Project) -> None:
-    """Half of the runs leave the guilty test out."""
+    """Half of the runs leave the guilty test out. That the report of a failure takes long, as on a busy
+    machine, is nothing that the failures have in common."""
     project.write(
         {
+            "conftest.py": """
+                import time
+
+                def pytest_runtest_makereport(call):
+                    if call.excinfo:
+                        time.sleep(0.2)
+            """,
             "test_a.py": """
                 DIRTY = []
                 def test_guilty(): DIRTY.append(1)
                 def test_innocent(): DIRTY.clear()
                 def test_victim(): assert not DIRTY
-            """
+            """,
         }
     )
     guilty, innocent, victim = (f"test_a.py::test_{n}" for n in ("guilty", "innocent", "victim"))

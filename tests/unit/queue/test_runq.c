@@ -218,7 +218,7 @@ START_TEST(a_dead_worker_leaves_its_begun_unit_to_others)
     phx_runq_join(&f.q, 0);
     ck_assert_int_eq(claim(0), 0);
     phx_runq_start(&f.q, 0, 0, 100);
-    phx_runq_phase(&f.q, 0, PHX_PHASE_TEARDOWN, 250);
+    phx_runq_phase(&f.q, 0, PHX_PHASE_TEARDOWN, -1, 250);
     ck_assert_int_eq(claim(0), 1); /* running one, the next one claimed */
     struct phx_runq_view view;
     phx_runq_look(&f.q, 0, &view);
@@ -287,7 +287,7 @@ START_TEST(the_slot_tells_times_and_counts)
     ck_assert_int_eq(view.claimed, PHX_RUNQ_NONE);
     ck_assert_int_eq(view.phase, PHX_PHASE_SETUP);
     ck_assert_int_eq(view.since, 1000);
-    phx_runq_phase(&f.q, 1, PHX_PHASE_CALL, 1500);
+    phx_runq_phase(&f.q, 1, PHX_PHASE_CALL, -1, 1500);
     phx_runq_look(&f.q, 1, &view);
     ck_assert_int_eq(view.phase, PHX_PHASE_CALL);
     ck_assert_int_eq(view.since, 1500);
@@ -304,7 +304,7 @@ END_TEST
 
 static void enter(uint32_t worker, enum phx_runq_phase phase, phx_ns now)
 {
-    phx_runq_phase(&f.q, worker, phase, now);
+    phx_runq_phase(&f.q, worker, phase, -1, now);
 }
 
 START_TEST(a_position_tells_how_long_its_phases_took)
@@ -342,6 +342,30 @@ START_TEST(a_position_tells_how_long_its_phases_took)
     ck_assert_int_eq(phx_runq_timing(&f.q, 0, &t), 0);
     ck_assert_int_eq(phx_runq_timing(&f.q, 1000, &t), 0);
     fixture_fini(&f);
+}
+END_TEST
+
+/* The rest went into its report; but a test's own clock may be anything. */
+START_TEST(a_phase_took_what_the_test_says_if_that_can_be)
+{
+    static const struct {
+        phx_ns says;
+        uint32_t us;
+    } cases[] = {{1500000, 1500}, {999, 0},   {0, 0},           {3000000, 3000},
+                 {9000000, 3000}, {-1, 3000}, {INT64_MAX, 3000}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        make(2, 1, 1, 1);
+        struct phx_runq_timing t;
+        ck_assert_int_eq(claim(0), 0);
+        phx_runq_start(&f.q, 0, 0, 1000000);
+        phx_runq_phase(&f.q, 0, PHX_PHASE_CALL, cases[i].says, 4000000);
+        phx_runq_end(&f.q, 0, 0, 5000000);
+        ck_assert_int_eq(phx_runq_timing(&f.q, 0, &t), 1);
+        ck_assert_uint_eq(t.phase_us[PHX_PHASE_SETUP], cases[i].us);
+        ck_assert_uint_eq(t.phase_us[PHX_PHASE_CALL], 1000);
+        ck_assert_uint_eq(t.total_us, 4000);
+        fixture_fini(&f);
+    }
 }
 END_TEST
 
@@ -630,6 +654,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_a_worker_ended_unheard_counts_as_crashed);
     tcase_add_test(tests, the_slot_tells_times_and_counts);
     tcase_add_test(tests, a_position_tells_how_long_its_phases_took);
+    tcase_add_test(tests, a_phase_took_what_the_test_says_if_that_can_be);
     tcase_add_test(tests, a_crashed_position_tells_of_the_phases_before);
     tcase_add_test(tests, a_duration_is_cut_to_what_its_field_holds);
     tcase_add_test(tests, times_that_cannot_be_true_are_not_believed);

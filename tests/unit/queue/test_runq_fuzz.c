@@ -35,7 +35,7 @@ static void use(struct phx_runq *q, uint32_t worker, uint32_t pos)
         return;
     }
     phx_runq_start(q, worker, pos, 1);
-    phx_runq_phase(q, worker, (enum phx_runq_phase)below(4), 1 + below(9));
+    phx_runq_phase(q, worker, (enum phx_runq_phase)below(4), -1, 1 + below(9));
     if (below(8) != 0)
         phx_runq_end(q, worker, pos, 2);
 }

@@ -217,7 +217,7 @@ static _Noreturn void stepped_worker(void)
     int got = claim(STEPPED, &pos); /* a steal, as are most of them */
     for (int n = 0; got == 1 && n < 5; n++, pos = next) {
         phx_runq_start(&f.q, STEPPED, pos, 1);
-        phx_runq_phase(&f.q, STEPPED, PHX_PHASE_CALL, 1000001);
+        phx_runq_phase(&f.q, STEPPED, PHX_PHASE_CALL, -1, 1000001);
         got = claim(STEPPED, &next);
         phx_runq_end(&f.q, STEPPED, pos, 2000001);
     }

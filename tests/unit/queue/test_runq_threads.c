@@ -101,7 +101,7 @@ static void *work(void *argument)
             abort();
         phx_runq_start(&q, self->number, pos, n);
         atomic_fetch_add_explicit(&runs[pos], 1, memory_order_relaxed);
-        phx_runq_phase(&q, self->number, PHX_PHASE_CALL, n);
+        phx_runq_phase(&q, self->number, PHX_PHASE_CALL, -1, n);
         begin(&q, self->number, pos);
         if (n != self->dies_after || n % 2 == 0)
             got = claim(&q, self->number, &next);

@@ -222,13 +222,13 @@ static int run_test(uint32_t test, uint32_t *out_next)
 {
     must(phx_worker_start(&worker) == 0, "start");
     say(PHX_MSG_LOG_START, test, 0);
-    must(phx_worker_phase(&worker, PHX_PHASE_SETUP) == 0, "phase");
+    must(phx_worker_phase(&worker, PHX_PHASE_SETUP, -1) == 0, "phase");
     do_deeds('t', test, "setup", worker.channel);
     say(PHX_MSG_REPORT, test, PHX_PHASE_SETUP);
-    must(phx_worker_phase(&worker, PHX_PHASE_CALL) == 0, "phase");
+    must(phx_worker_phase(&worker, PHX_PHASE_CALL, -1) == 0, "phase");
     do_deeds('t', test, "call", worker.channel);
     say(PHX_MSG_REPORT, test, PHX_PHASE_CALL);
-    must(phx_worker_phase(&worker, PHX_PHASE_TEARDOWN) == 0, "phase");
+    must(phx_worker_phase(&worker, PHX_PHASE_TEARDOWN, -1) == 0, "phase");
     int more = phx_worker_claim(&worker, out_next);
     must(more >= 0, "claim");
     do_deeds('t', test, "teardown", worker.channel);

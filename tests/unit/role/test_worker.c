@@ -104,7 +104,7 @@ START_TEST(the_life_of_a_test_is_in_the_ledger)
     ck_assert_int_eq(phx_worker_start(&worker), 0);
     ck_assert_int_eq(phx_runq_state(&queue, 0), PHX_RUNQ_STARTED);
     phx_clock_sleep(PHX_MS);
-    ck_assert_int_eq(phx_worker_phase(&worker, PHX_PHASE_CALL), 0);
+    ck_assert_int_eq(phx_worker_phase(&worker, PHX_PHASE_CALL, -1), 0);
     phx_runq_look(&queue, 0, &view);
     ck_assert_int_eq(view.running, 0);
     ck_assert_int_eq(view.phase, PHX_PHASE_CALL);
@@ -183,7 +183,7 @@ static int try_everything(void)
     uint32_t test;
     struct phx_worker *w = &worker;
     return (phx_worker_claim(w, &test) != PHX_E_STRAY) | (phx_worker_start(w) != PHX_E_STRAY) << 1 |
-           (phx_worker_phase(w, PHX_PHASE_CALL) != PHX_E_STRAY) << 2 |
+           (phx_worker_phase(w, PHX_PHASE_CALL, -1) != PHX_E_STRAY) << 2 |
            (phx_worker_end(w) != PHX_E_STRAY) << 3 | (phx_worker_unclaim(w) != PHX_E_STRAY) << 4 |
            (phx_worker_send(w, PHX_MSG_REPORT, "", 0) != PHX_E_STRAY) << 5 |
            (phx_worker_close_queue(w) != PHX_E_STRAY) << 6 | (worker.channel != -1) << 7;
@@ -271,7 +271,7 @@ START_TEST(what_is_no_run_queue_is_not_joined)
     ck_assert_ptr_nonnull(strstr(err.text, "no slot for worker gw2"));
     worker.number = 0;
     ck_assert_int_eq(phx_worker_claim(&worker, &test), PHX_E_STATE);
-    ck_assert_int_eq(phx_worker_phase(&worker, PHX_PHASE_CALL), PHX_E_STATE);
+    ck_assert_int_eq(phx_worker_phase(&worker, PHX_PHASE_CALL, -1), PHX_E_STATE);
     ck_assert_int_eq(phx_worker_close_queue(&worker), 0); /* there is nothing to close yet */
     ck_assert_int_eq(phx_worker_join(&worker, queue_fd, &err), 0);
     ck_assert_int_eq(phx_worker_join(&worker, queue_fd, &err), PHX_E_STATE);
