@@ -23,7 +23,12 @@ SetDeadline = Callable[[float, float, int], None]
 
 
 def are_there(config: pytest.Config) -> bool:
-    return bool(config.option.testtimeout) or config.pluginmanager.hasplugin("timeout")
+    return bool(config.option.testtimeout) or _has_pytest_timeout(config)
+
+
+def _has_pytest_timeout(config: pytest.Config) -> bool:
+    """By whatever name it was loaded."""
+    return hasattr(config.hook, "pytest_timeout_set_timer")
 
 
 def install(config: pytest.Config, set_deadline: SetDeadline) -> None:
@@ -33,7 +38,7 @@ def install(config: pytest.Config, set_deadline: SetDeadline) -> None:
     deadlines = _Deadlines(set_deadline, _prepare_stacks(config))
     if config.option.testtimeout:
         config.pluginmanager.register(_OwnTimeout(config.option.testtimeout, deadlines))
-    if hasattr(config.hook, "pytest_timeout_set_timer"):
+    if _has_pytest_timeout(config):
         config.pluginmanager.register(_BesidePytestTimeout(deadlines))
 
 

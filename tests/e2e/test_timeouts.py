@@ -185,11 +185,12 @@ BESIDE = {
 }
 
 
-def test_beside_pytest_timeout(project: Project) -> None:
+@pytest.mark.parametrize("name", ["timeout", "pytest_timeout"])
+def test_beside_pytest_timeout(project: Project, name: str) -> None:
     """What it can end it ends, as ever; a test that it cannot reach is ended five seconds later."""
     pytest.importorskip("pytest_timeout")
     project.write(BESIDE)
-    run = project.run("-n4", "--dist=loadfile", "-ptimeout")
+    run = project.run("-n4", "--dist=loadfile", f"-p{name}")
     assert run.code == 1, str(run)
     assert run.outcomes == {
         "test_a.py::test_in_c": ["failed"],
