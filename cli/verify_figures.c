@@ -66,6 +66,10 @@ static void check_balance(struct phx_verify *v)
     phx_verify_add(v, "balance", good, NULL,
                    "workers were busy for %.0f to %.0f %% of the time, tests %s",
                    wall > 0 ? 100 * least / wall : 0, wall > 0 ? 100 * most / wall : 0, tests);
+    if (!good)
+        fprintf(v->table,
+                "                pytest -n %ld --schedule-report=- says who ran what, and why\n",
+                v->options.workers);
 }
 
 void phx_verify_speed(struct phx_verify *v)

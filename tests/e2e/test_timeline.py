@@ -119,6 +119,20 @@ def test_the_trace_is_in_the_format(pictured: tuple[Project, Run]) -> None:
     assert any(event["name"] == "crash" for event in events)
 
 
+def test_every_figure_is_defined(pictured: tuple[Project, Run]) -> None:
+    project, _ = pictured
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    report = json.loads((project.path / "report.json").read_text())
+    names = {*report, *report["workers"], *report["workers"]["workers"][0]}
+    assert {name for name in names if f"`{name}`" not in page} == set()
+    html = (project.path / "out/run.html").read_text()
+    figures = re.search(r"const figures = (.*?);", html, re.DOTALL)
+    assert figures
+    labels = re.findall(r'"([a-z ]{5,})', figures[1])
+    assert len(labels) == 5, labels
+    assert [label for label in labels if label not in " ".join(page.split())] == []
+
+
 def test_the_json_report_is_that_of_a_sequential_run(project: Project) -> None:
     project.write({"test_a.py": SUITE.replace("os._exit(1)", "assert 0")})
     reports = []

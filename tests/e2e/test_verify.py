@@ -86,6 +86,16 @@ def test_a_good_suite(project: Project) -> None:
     assert code == (0 if found["speedup"]["good"] and found["balance"]["good"] else 1)
 
 
+def test_an_uneven_load_says_how_to_look_at_it(project: Project) -> None:
+    files = {
+        "test_a.py": "import time\ndef test_a(): time.sleep(0.9)\ndef test_b(): time.sleep(0.9)\n"
+    }
+    project.write({**files, "test_b.py": "def test_c(): pass"})
+    code, out, _ = verify(project, "-n2", "--count=0", "--json=out.json", "--dist=loadfile")
+    assert code == 1 and not checks(project)["balance"]["good"], out
+    assert "pytest -n 2 --schedule-report=- says who ran what, and why" in out
+
+
 def test_what_depends_on_order_or_time_is_named(project: Project) -> None:
     project.write({"test_a.py": BAD})
     code, out, _ = verify(project, "-n3", "--count=4", "--json=out.json")
