@@ -132,6 +132,9 @@ static void put_why(struct phx_line *line, const struct writer *writer,
         put_unit(line, writer, test, reason);
         phx_line_put(line, ": units in collection order");
         break;
+    case PHX_REASON_TURN:
+        phx_line_put(line, "few tests: in turn, in collection order");
+        break;
     case PHX_REASON_ROW:
         phx_line_put(line, "in a row of neighbours (--maxschedchunk)");
         break;

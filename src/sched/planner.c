@@ -56,6 +56,11 @@ out:
     return status;
 }
 
+/* With this many tests for each worker or fewer, of which nothing is known, a long one may well
+ * have its neighbour wait behind it; and pieces of one or two keep hardly any neighbours together.
+ */
+enum { FEW_FOR_EACH = 2 };
+
 /* ---- the plan ---- */
 
 struct draft {       /* all that a plan is made from */
@@ -65,6 +70,7 @@ struct draft {       /* all that a plan is made from */
     struct phx_units units;
     struct phx_deal deal;
     uint32_t nlong;  /* of the deal's sequence, from its beginning */
+    int in_turn;     /* there are few, and they were dealt in turn */
     int is_repeated; /* repetitions were dealt, and all others behind them */
 };
 
@@ -197,7 +203,9 @@ static enum phx_reason_why why_of(const struct draft *draft,
             phx_collection_node_id(tests, draft->units.tests[draft->units.start[unit]], &size);
         return phx_repeat_of(id, size, &repeat) ? PHX_REASON_REPEATED : PHX_REASON_PIECE;
     }
-    return options->max_chunk > 0 ? PHX_REASON_ROW : PHX_REASON_PIECE;
+    if (options->max_chunk > 0)
+        return PHX_REASON_ROW;
+    return draft->in_turn ? PHX_REASON_TURN : PHX_REASON_PIECE;
 }
 
 static int explain(struct phx_reasons *out, const struct phx_plan *plan, const struct draft *draft,
@@ -231,6 +239,18 @@ static int explain(struct phx_reasons *out, const struct phx_plan *plan, const s
 
 /* ---- all of it ---- */
 
+/* Whether the tests are few, nothing is known of them, and no cut costs anything. */
+static int are_few(const struct draft *draft, uint32_t nspans)
+{
+    uint32_t count = draft->units.nunits;
+    if (draft->costs.known || count <= nspans || (uint64_t)count > (uint64_t)FEW_FOR_EACH * nspans)
+        return 0;
+    for (uint32_t test = 0; draft->seams.seam_us && test < count; test++)
+        if (draft->seams.seam_us[test] > 0)
+            return 0;
+    return 1;
+}
+
 static int make_draft(struct draft *draft, const struct phx_collection *tests,
                       const struct phx_planner_options *options)
 {
@@ -263,6 +283,9 @@ static int make_draft(struct draft *draft, const struct phx_collection *tests,
     }
     if (options->max_chunk > 0)
         return deal_chunks(&draft->deal, &draft->units, options->nworkers, options->max_chunk);
+    draft->in_turn = are_few(draft, options->nworkers);
+    if (draft->in_turn)
+        return deal_chunks(&draft->deal, &draft->units, options->nworkers, 1);
     struct phx_cut_options cut = {.nspans = options->nworkers, .long_first = !options->keep_order};
     return phx_cut_deal(&draft->deal, &draft->units, &draft->costs, &draft->seams, &cut,
                         &draft->nlong);

@@ -36,7 +36,8 @@ struct phx_planner_options {
  * load, worksteal: every test is a unit; long tests first, the rest in collection order, cut into
  * contiguous pieces (sched/cut.h). With `max_chunk` chunks of so many neighbours are dealt in
  * collection order instead, each to the span with the least work so far: they start about in the
- * order of collection, and no worker gets a long row of neighbours.
+ * order of collection, and no worker gets a long row of neighbours. So are two tests for each
+ * worker or fewer, one by one, as long as nothing is known of them and no set-up is shared.
  *
  * loadscope, loadfile, loadgroup: units are dealt one by one, each to the span with the least work
  * so far: with `reorder` the dearest unit first (sched/deal.h), else in the order of their first

@@ -15,6 +15,7 @@ enum phx_reason_why {
     PHX_REASON_LONG,      /* it is long: dealt before all others, the dearest first */
     PHX_REASON_DEAREST,   /* its unit was dealt, the dearest first */
     PHX_REASON_COLLECTED, /* its unit was dealt, in the order of collection */
+    PHX_REASON_TURN,      /* few tests, and nothing is known of any: dealt in turn */
     PHX_REASON_ROW,       /* its row of neighbours was (--maxschedchunk) */
     PHX_REASON_REPEATED,  /* a repetition: dealt away from the other ones */
     PHX_REASON_EXCLUSIVE, /* exclusive: before all others, for one worker */

@@ -235,7 +235,7 @@ def test_limits_groups_and_retries(project: Project) -> None:
     project.write({"test_a.py": LIMITED, "test_b.py": retried})
     _, lines = report(project, "-n2", "--no-history", "--retries=1")
     why = {line.test.partition("::")[2]: line.why for line in lines if "test_r" not in line.test}
-    assert why.pop("test_any").startswith("in collection order; planned for gw")
+    assert why.pop("test_any").startswith("few tests: in turn, in collection order; planned for gw")
     assert why == {
         "test_limited": "of the limited group database, 1 at a time: tried before all others",
         "test_alone": "exclusive: before all others, in one worker",
@@ -276,3 +276,14 @@ def test_on_the_terminal_and_where_it_cannot_be_written(project: Project) -> Non
     assert run.has_line("^phalanx: no schedule report: cannot write /dev/full: "), str(run)
     run = project.run("--schedule-report=why.txt")  # without workers nothing is scheduled
     assert run.code == 0 and not (project.path / "why.txt").exists()
+
+
+def test_few_tests_of_which_nothing_is_known_are_dealt_in_turn(project: Project) -> None:
+    project.write({"test_c.py": "".join(f"def test_{n}(): pass\n" for n in range(8))})
+    _, lines = report(project, "-n4", "--no-history")
+    assert planned(lines) == {
+        f"gw{n}": {f"test_c.py::test_{n}", f"test_c.py::test_{n + 4}"} for n in range(4)
+    }
+    assert {line.why.partition(";")[0] for line in lines} == {
+        "few tests: in turn, in collection order"
+    }

@@ -98,12 +98,13 @@ START_TEST(every_estimate_has_its_source)
     add("b.py::t3", reason(PHX_REASON_PIECE, 1, PHX_COST_SUITE, 250000), 1);
     of[2].setup_us = 300000;
     add("b.py::t4", reason(PHX_REASON_REPEATED, 0, PHX_COST_NONE, 1), 0);
+    add("b.py::t6", reason(PHX_REASON_TURN, 1, PHX_COST_NONE, 1), 1);
     add("b.py::t5", reason(PHX_REASON_ROW, 0, PHX_COST_NONE, 1), 0);
-    of[4].setup_us = 2; /* means nothing without a cost */
-    record.ncollected = 7;
+    of[5].setup_us = 2; /* means nothing without a cost */
+    record.ncollected = 8;
     ck_assert_str_eq(
         explain(),
-        "2 workers, 7 tests, of which the history knows 1; each run of a test, in the order of "
+        "2 workers, 8 tests, of which the history knows 1; each run of a test, in the order of "
         "their starts:\n"
         "    start  worker       took  estimate  known by   test  why there\n"
         "   0.0 ms  gw0        500 ms     2.0 s  history    a.py::t1  long: the dearest tests come "
@@ -114,7 +115,9 @@ START_TEST(every_estimate_has_its_source)
         "set-ups of 300 ms; planned for gw1\n"
         "    3.0 s  gw0        500 ms         -  -          b.py::t4  a repetition: away from the "
         "others; planned for gw0\n"
-        "    4.0 s  gw0        500 ms         -  -          b.py::t5  in a row of neighbours "
+        "    4.0 s  gw1        500 ms         -  -          b.py::t6  few tests: in turn, in "
+        "collection order; planned for gw1\n"
+        "    5.0 s  gw0        500 ms         -  -          b.py::t5  in a row of neighbours "
         "(--maxschedchunk); planned for gw0\n"
         "2 tests were not run\n");
     phx_collection_fini(&collection);

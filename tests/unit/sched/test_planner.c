@@ -216,6 +216,22 @@ static void check_pieces(const struct phx_plan *plan, const struct suite *s)
     }
 }
 
+static int is_dealt_in_turn(const struct phx_plan *plan, const struct suite *s)
+{
+    return plan->ntests > plan->nspans && plan->ntests <= 2 * plan->nspans &&
+           !(s->options.cost_us && model_mean(s, -1));
+}
+
+static void check_turns(const struct phx_plan *plan)
+{
+    for (uint32_t span = 0; span < plan->nspans; span++) {
+        uint32_t lo = plan->spans[span].lo, hi = plan->spans[span].hi;
+        must(hi - lo == 1u + (span + plan->nspans < plan->ntests));
+        for (uint32_t at = lo; at < hi; at++)
+            must(plan->order[at] == span + (at - lo) * plan->nspans);
+    }
+}
+
 /* What a plan promises, read from the plan alone. */
 static void check_promises(const struct phx_plan *plan, const struct model *m)
 {
@@ -259,7 +275,10 @@ START_TEST(plans_are_those_of_the_model)
         struct phx_plan plan;
         ck_assert_int_eq(phx_planner_make(&plan, &s.tests, &s.options), 0);
         if (s.options.dist < PHX_DIST_LOADSCOPE) {
-            check_pieces(&plan, &s);
+            if (is_dealt_in_turn(&plan, &s))
+                check_turns(&plan);
+            else
+                check_pieces(&plan, &s);
         } else {
             if (s.options.reorder && !s.options.keep_order)
                 model_sort(&m);
@@ -392,6 +411,30 @@ START_TEST(scopes_are_dealt_longest_first_or_as_collected)
     ck_assert_mem_eq(plan.order, as_collected, sizeof as_collected);
     ck_assert_mem_eq(plan.spans, collected_spans, sizeof collected_spans);
     phx_plan_fini(&plan);
+}
+END_TEST
+
+START_TEST(few_tests_are_dealt_in_turn_unless_they_share_a_set_up)
+{
+    struct phx_plan plan;
+    plan_of_files(&plan, "00000000", options(PHX_DIST_LOAD, 4, 1));
+    static const uint32_t in_turn[] = {0, 4, 1, 5, 2, 6, 3, 7};
+    ck_assert_mem_eq(plan.order, in_turn, sizeof in_turn);
+    phx_plan_fini(&plan);
+
+    struct phx_collection tests; /* each two of one class, say */
+    phx_collection_init(&tests);
+    for (uint32_t i = 0; i < 8; i++) {
+        uint32_t setup = i / 2;
+        ck_assert_int_eq(phx_collection_add(&tests, "a.py::t", 7, NULL, 0), 0);
+        ck_assert_int_eq(phx_collection_needs(&tests, &setup, 1), 0);
+    }
+    struct phx_planner_options how = options(PHX_DIST_LOAD, 4, 1);
+    ck_assert_int_eq(phx_planner_make(&plan, &tests, &how), 0);
+    for (uint32_t i = 0; i < 8; i++)
+        ck_assert_uint_eq(plan.order[i], i);
+    phx_plan_fini(&plan);
+    phx_collection_fini(&tests);
 }
 END_TEST
 
@@ -741,6 +784,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, equal_tests_are_cut_evenly);
     tcase_add_test(tests, with_more_workers_than_units_the_last_spans_are_empty);
     tcase_add_test(tests, scopes_are_dealt_longest_first_or_as_collected);
+    tcase_add_test(tests, few_tests_are_dealt_in_turn_unless_they_share_a_set_up);
     tcase_add_test(tests, long_tests_come_first_and_leave_room);
     tcase_add_test(tests, cuts_give_way_to_dear_fixtures);
     tcase_add_test(tests, chunks_are_dealt_in_collection_order);
