@@ -3,8 +3,8 @@
     pytest --report-json=report.json
     python scripts/record_suite.py report.json > tests/sim/recorded/NAME.tsv
 
-A line for each test, in the order in which they ran: microseconds, node id. Files and tests get numbers in place
-of their names: the simulator asks no more than which tests are of one file.
+A line for each test, in the order in which they ran: microseconds, node id. Files and tests get numbers in
+place of their names: the simulator asks no more than which tests are of one file.
 """
 
 from __future__ import annotations
