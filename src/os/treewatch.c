@@ -104,7 +104,8 @@ static int add_below(struct phx_treewatch *watch, const char *path)
     int status = 0;
     if (!folder)
         return 0; /* gone meanwhile, or not ours to read */
-    for (struct dirent *entry; status == 0 && (entry = readdir(folder));) {
+    struct dirent *entry;
+    while (status == 0 && (entry = readdir(folder))) { // NOLINT(concurrency-mt-unsafe)
         char below[PATH_MAX];
         if (is_ignored(entry->d_name) ||
             snprintf(below, sizeof below, "%s/%s", path, entry->d_name) >= (int)sizeof below ||

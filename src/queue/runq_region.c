@@ -95,20 +95,24 @@ size_t phx_runq_size(const struct phx_plan *plan, uint32_t nworkers, uint32_t nl
         .size;
 }
 
-/* Every test once in `order`, every position once in `spans`, spans cut between units. `seen` is
- * zeroed memory of ntests entries and left dirty. A unit number that comes back after another one
- * is not looked for: it would only be a second unit. */
-static int plan_valid(const struct phx_plan *plan, uint32_t nworkers, uint32_t *seen)
+enum { SEEN_TEST = 1, SEEN_POSITION = 2 };
+
+/* Every test once, each with a cost. */
+static int order_valid(const struct phx_plan *plan, uint32_t *seen)
 {
-    if (plan->nspans > nworkers)
-        return 0;
     for (uint32_t pos = 0; pos < plan->ntests; pos++) {
         uint32_t test = plan->order[pos];
-        if (test >= plan->ntests || (seen[test] & 1) || plan->cost_us[pos] == 0)
+        if (test >= plan->ntests || (seen[test] & SEEN_TEST) || plan->cost_us[pos] == 0)
             return 0;
-        seen[test] |= 1;
+        seen[test] |= SEEN_TEST;
     }
-    uint64_t held = 0;
+    return 1;
+}
+
+/* Groups one behind the other from the first position on; *out_held is where they end. */
+static int groups_valid(const struct phx_plan *plan, uint32_t *out_held)
+{
+    uint32_t held = 0;
     if (plan->ngroups > PHX_PLAN_GROUPS_MAX)
         return 0;
     for (uint32_t i = 0; i < plan->ngroups; i++) {
@@ -118,24 +122,40 @@ static int plan_valid(const struct phx_plan *plan, uint32_t nworkers, uint32_t *
             return 0;
         held = group->hi;
     }
+    *out_held = held;
+    return 1;
+}
+
+/* Within the plan, and between units. */
+static int span_valid(const struct phx_plan *plan, struct phx_plan_span span)
+{
+    if (span.lo > span.hi || span.hi > plan->ntests)
+        return 0;
+    if (span.lo == span.hi)
+        return 1;
+    return (span.lo == 0 || plan->unit[span.lo - 1] != plan->unit[span.lo]) &&
+           (span.hi == plan->ntests || plan->unit[span.hi - 1] != plan->unit[span.hi]);
+}
+
+/* Every test once in `order`, every position once in groups or spans. `seen` is zeroed memory of
+ * ntests entries and left dirty. A unit number that comes back after another one is not looked for:
+ * it would only be a second unit. */
+static int plan_valid(const struct phx_plan *plan, uint32_t nworkers, uint32_t *seen)
+{
+    uint32_t held;
+    if (plan->nspans > nworkers || !order_valid(plan, seen) || !groups_valid(plan, &held))
+        return 0;
     for (uint32_t pos = 0; pos < held; pos++)
-        seen[pos] |= 2;
+        seen[pos] |= SEEN_POSITION;
     for (uint32_t i = 0; i < plan->nspans; i++) {
-        uint32_t lo = plan->spans[i].lo, hi = plan->spans[i].hi;
-        if (lo > hi || hi > plan->ntests)
+        struct phx_plan_span span = plan->spans[i];
+        if (!span_valid(plan, span))
             return 0;
-        if (lo == hi)
-            continue;
-        if (lo > 0 && plan->unit[lo - 1] == plan->unit[lo])
-            return 0;
-        if (hi < plan->ntests && plan->unit[hi - 1] == plan->unit[hi])
-            return 0;
-        for (uint32_t pos = lo; pos < hi; pos++) {
-            if (seen[pos] & 2)
+        for (uint32_t pos = span.lo; pos < span.hi; pos++, held++) {
+            if (seen[pos] & SEEN_POSITION)
                 return 0;
-            seen[pos] |= 2;
+            seen[pos] |= SEEN_POSITION;
         }
-        held += hi - lo;
     }
     return held == (plan->by_mail ? 0 : plan->ntests);
 }
