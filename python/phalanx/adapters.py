@@ -46,13 +46,23 @@ def _reconnect_rerunfailures(config: pytest.Config) -> None:
         config.failures_db = type(client)(*[workerinput[key] for key in keys])  # type: ignore[attr-defined]
 
 
-# ---- pytest-cov: the worker's name, which it writes into workeroutput ----
+# ---- pytest-cov: the worker's name, its process (before version 7), the file that it writes ----
 
 
 def _name_coverage(config: pytest.Config) -> None:
-    controller = getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)
-    if getattr(controller, "nodeid", None) is not None:
-        controller.nodeid = config.workerinput["workerid"]  # type: ignore[attr-defined, union-attr]
+    plugin: Any = config.pluginmanager.getplugin("_cov")
+    if getattr(plugin, "pid", None) == os.getppid():
+        plugin.pid = (
+            os.getpid()
+        )  # or it would measure each test anew, as one of a process forked for it
+    controller: Any = getattr(plugin, "cov_controller", None)
+    if getattr(controller, "nodeid", None) is None:
+        return
+    controller.nodeid = config.workerinput["workerid"]  # type: ignore[attr-defined]
+    # Version 6.3 makes the end of the file's name itself; others leave it to coverage, which does it late.
+    data: Any = getattr(getattr(controller, "cov", None), "_data", None)
+    if isinstance(getattr(data, "_suffix", None), str):
+        data._suffix = f"{data._suffix}.{controller.nodeid}"
 
 
 # ---- pytest-benchmark: the worker's name; only gw0 says that nothing is measured ----

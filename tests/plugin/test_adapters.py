@@ -76,6 +76,28 @@ def test_coverage_is_named_after_the_worker():
     assert cov.cov_controller.nodeid == "gw3"
 
 
+@pytest.mark.parametrize(("suffix", "own"), [("host.4711.w", "host.4711.w.gw3"), (True, True)])
+def test_coverage_writes_a_file_of_its_own(suffix, own):
+    """Version 6.3 made its name before the fork; True stands for one that coverage makes when it writes."""
+    data = types.SimpleNamespace(_suffix=suffix)
+    controller = types.SimpleNamespace(nodeid="gw?", cov=types.SimpleNamespace(_data=data))
+    cov = types.SimpleNamespace(cov_controller=controller)
+    adapters.repair(Config({"_cov": cov}, workerinput={"workerid": "gw3"}))
+    assert data._suffix == own
+
+
+def test_coverage_knows_its_process():
+    """Before version 7: else it takes the worker for a process that was forked for one test."""
+    for process, expected in (
+        (os.getppid(), os.getpid()),
+        (os.getpid(), os.getpid()),
+        (None, None),
+    ):
+        cov = types.SimpleNamespace(pid=process)
+        adapters.repair(Config({"_cov": cov}, workerinput={"workerid": "gw3"}))
+        assert cov.pid == expected
+
+
 def test_allure_gets_the_thread_of_the_worker(monkeypatch):
     utils = types.ModuleType("allure_commons.utils")
     utils.thread_tag = lambda: "4711-MainThread"
