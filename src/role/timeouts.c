@@ -15,8 +15,8 @@
 #include "role/controller_impl.h"
 
 #define LOOK_EVERY (50 * PHX_MS)
-#define AWAY PHX_S                     /* a longer time between two looks does not count */
-#define STACKS_PATIENCE (500 * PHX_MS) /* for the stacks to be written */
+#define AWAY PHX_S                  /* a longer time between two looks does not count */
+#define STACKS_PATIENCE (2 * PHX_S) /* for the stacks to be written: whoever can ends at once */
 
 void phx_controller_heed_timeouts(struct phx_controller *c)
 {

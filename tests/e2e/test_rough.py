@@ -99,7 +99,8 @@ ROUGH = {
 def test_rough(project: Project, case: str) -> None:
     code, ends = ROUGH[case]
     project.write({"test_a.py": HEAD + f"def test_rough():\n    {code}\n" + NEIGHBOURS})
-    running = project.start("-n2")
+    # What is killed there is to have made both workers.
+    running = project.start("-n2", together=2 if "kills the" in case else 0)
     run = running.wait(may_leave="two forks" in case)
     if ends == {"interrupted"}:
         assert run.code == 2 and run.has_line("KeyboardInterrupt"), str(run)

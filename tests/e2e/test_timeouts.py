@@ -146,7 +146,7 @@ BESIDE = {
         import itertools
         import pytest
 
-        @pytest.mark.timeout(0.3)
+        @pytest.mark.timeout(1.5)
         def test_in_c(): {LOOPS_IN_C}
         def test_behind_c(): pass
     """,
@@ -154,7 +154,7 @@ BESIDE = {
         import itertools
         import pytest
 
-        @pytest.mark.timeout(0.3, func_only=True)
+        @pytest.mark.timeout(1.5, func_only=True)
         def test_in_c(): {LOOPS_IN_C}
         def test_behind_c(): pass
     """,
@@ -168,7 +168,7 @@ BESIDE = {
             time.sleep(7)
             open("torn down", "w").close()
 
-        @pytest.mark.timeout(0.3)
+        @pytest.mark.timeout(1.5)
         def test_sleeps(slow): time.sleep(600)
         def test_behind_sleep(): pass
     """,
@@ -178,7 +178,7 @@ BESIDE = {
 
         @pytest.mark.timeout(300)
         def test_in_time(): time.sleep(0.1)
-        @pytest.mark.timeout(0.3, method="thread")
+        @pytest.mark.timeout(1.5, method="thread")
         def test_by_a_thread(): time.sleep(600)
         def test_behind(): pass
     """,
@@ -205,9 +205,9 @@ def test_beside_pytest_timeout(project: Project, name: str) -> None:
     }, str(run)
     for nodeid in ("test_a.py::test_in_c", "test_b.py::test_in_c"):
         text = run.report_of(nodeid, "???")["longrepr"]
-        assert "timed out after 0.3 s" in text and "in test_in_c" in text, text
+        assert "timed out after 1.5 s" in text and "in test_in_c" in text, text
     text = run.report_of("test_c.py::test_sleeps")["longrepr"]
-    assert "Timeout (>0.3s) from pytest-timeout" in text and "phalanx" not in text, text
+    assert "Timeout (>1.5s) from pytest-timeout" in text and "phalanx" not in text, text
     assert (project.path / "torn down").exists()  # nobody cut its teardown short
     text = run.report_of("test_d.py::test_by_a_thread", "???")["longrepr"]
     assert "exited with status 1" in text and "timed out" not in text, text

@@ -52,7 +52,7 @@ START_TEST(a_condemned_test_does_not_end)
     while (!run.workers[0].down &&
            phx_controller_last_words(run.c, 0, PHX_TEXT_FAULTS, stacks, sizeof stacks) == 0)
         run_for(&run, 20 * PHX_MS);
-    run_open_gate(&run); /* it is condemned, and has half a second before SIGKILL */
+    run_open_gate(&run); /* it is condemned, and has two seconds before SIGKILL */
     run_until(&run, run_is_over);
     ck_assert_int_eq(run.workers[0].finished, 0);
     ck_assert_int_eq(run.workers[0].end.test, 2);
