@@ -22,6 +22,7 @@ demo-browser: $(VENV)/installed
 
 # Everything that must pass; the last line is `N passed, N failed`.
 test: $(VENV)/installed
+	scripts/install_packages.sh remote || echo "the tests of other machines are skipped: they need ssh, sshd and rsync"
 	$(RUN) scripts/run_tests.py
 
 # CHECKS="ruff mypy": only these.

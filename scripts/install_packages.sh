@@ -2,7 +2,7 @@
 # Installs the system packages that something needs, where they are missing. Debian and Ubuntu;
 # elsewhere it names what to install.
 #
-#     scripts/install_packages.sh [build] [lint] [fuzz] [browser] [compat] [bare]       build when nothing is named
+#     scripts/install_packages.sh [build] [lint] [fuzz] [browser] [compat] [bare] [remote]       build when nothing is named
 set -eu
 
 has() {
@@ -37,6 +37,7 @@ for group in "${@:-build}"; do
     browser) has chromium chromedriver || packages="$packages chromium chromium-driver" ;;
     compat) has Xvfb || packages="$packages xvfb xauth"
         ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql" ;;
+    remote) PATH="$PATH:/usr/sbin:/sbin" has sshd ssh rsync || packages="$packages openssh-client openssh-server rsync" ;;
     bare) has debootstrap || packages="$packages debootstrap" ;;
     *)
         echo "$0: no such group: $group" >&2
@@ -56,6 +57,18 @@ if ! has apt-get || { [ -n "$as_root" ] && ! has sudo; }; then
 fi
 
 export DEBIAN_FRONTEND=noninteractive
+# Tests start servers of their own, on loopback: what is installed here starts none, unless somebody has said
+# already what may start.
+policy=/usr/sbin/policy-rc.d
+case $packages in
+*openssh-server*)
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+        $as_root chmod +x $policy
+        trap '$as_root rm -f $policy' EXIT
+    fi
+    ;;
+esac
 $as_root apt-get update -qq
 # shellcheck disable=SC2086 # a list of names
 $as_root apt-get install -y -qq --no-install-recommends $packages >/dev/null

@@ -10,6 +10,8 @@ them, and names those that died.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import os
 import sys
 import time
 from typing import Any
@@ -25,6 +27,35 @@ def keep_files(config: pytest.Config) -> None:
     what is there now is of workers of this run that are gone."""
     if hasattr(config.known_args_namespace, "cov_append"):
         config.known_args_namespace.cov_append = True
+
+
+def send_own(config: pytest.Config) -> None:
+    """In a worker on another machine pytest-cov sends what was measured. It would combine with that the files
+    of all workers in this directory, and remove them, though some are still measured into; and it leaves the
+    paths of this machine in them. So: what this worker measured, with the paths of the one that reports."""
+    controller: Any = getattr(config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    coverage = getattr(controller, "cov", None)
+    if coverage is None or getattr(controller, "is_collocated", None) is not False:
+        return
+    here, there = controller.topdir, config.workerinput["cov_master_topdir"]  # type: ignore[attr-defined]
+    own = coverage.get_data
+
+    def mapped() -> Any:
+        aliases: Any = importlib.import_module("coverage.files").PathAliases()
+        aliases.add(here, there)
+        data: Any = type(own())(no_disk=True)
+        try:
+            data.update(own(), map_path=aliases.map)
+        except TypeError:  # before coverage 7.6
+            data.update(own(), aliases=aliases)
+        with contextlib.suppress(OSError):
+            os.unlink(own().data_filename())
+        return data
+
+    coverage.combine = coverage.save = lambda *args, **options: (
+        None
+    )  # they would ask for it as well
+    coverage.get_data = mapped
 
 
 class CoverageData:

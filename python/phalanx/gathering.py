@@ -20,9 +20,9 @@ class Once:
         self._said: dict[int, Counter[Hashable]] = defaultdict(Counter)
         self._shown: Counter[Hashable] = Counter()
 
-    def begin(self, number: int) -> None:
+    def begin(self, number: int, zygote: int = ZYGOTE) -> None:
         """This worker goes on where the zygote stands: what the zygote said it will not say again."""
-        self._said[number] = Counter(self._said[ZYGOTE])
+        self._said[number] = Counter(self._said[zygote])
 
     def is_new(self, number: int, *key: Hashable) -> bool:
         self._said[number][key] += 1

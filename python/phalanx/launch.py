@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from phalanx import _engine, interpreters, loop_run, options
+from phalanx import _engine, interpreters, loop_run, options, specs
 from phalanx.interpreters import Interpreter
 
 # Frozen at import, like pytest-xdist's: what plugins and conftest files add later they add again in the
@@ -73,10 +73,32 @@ def start(config: pytest.Config, interpreter: Interpreter | None = None) -> _eng
     return engine
 
 
+EngineError = _engine.EngineError
+
+
+def start_without_zygote(config: pytest.Config) -> _engine.Controller:
+    """The engine of a run whose workers are all on machines, each of which has a guard and a zygote."""
+    engine = _engine.Controller(
+        guard="",
+        argv=[],
+        environment=[],
+        directory=os.getcwd(),
+        serves_signals=threading.current_thread() is threading.main_thread(),
+    )
+    config.stash[engine_key] = engine
+    config.add_cleanup(engine.close)
+    return engine
+
+
 def start_early(config: pytest.Config) -> None:
     """Starts guard and zygote while pytest still configures, if the arguments ask for workers; what it
     imports meanwhile is the standard library and pytest. Unneeded, it ends with the config."""
     known = config.known_args_namespace
+    is_far = not known.numprocesses and any(specs.is_remote(text) for text in known.tx)
+    if is_far:
+        from phalanx import machines
+
+        machines.resolve(config, known)  # pytest-cov, for one, looks there
     is_watching = known.looponfail and not loop_run.is_run
     wanted = known.numprocesses not in (None, 0) or (
         # One that names its interpreter is asked first what it is.
@@ -92,7 +114,8 @@ def start_early(config: pytest.Config) -> None:
         or getattr(known, "cacheshow", None)
     )
     use_pdb = getattr(known, "usepdb", False)
-    if wanted and not is_watching and not nothing_runs and not use_pdb and sys.platform == "linux":
+    starts_here = wanted and not is_far and not is_watching
+    if starts_here and not nothing_runs and not use_pdb and sys.platform == "linux":
         start(config)
 
 

@@ -143,7 +143,7 @@ class NodeManager:
             spec,
             f"gw{number}" if replaces else str(spec.id),
             specs.directory_of(spec),
-            interpreters.find(spec, self._interpreters),
+            interpreters.find(spec, self._interpreters) if spec.popen else None,
         )
         self.group.append(gateway)
         self.config.hook.pytest_xdist_newgateway(gateway=gateway)

@@ -127,7 +127,8 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="xspec",
-        help="Add a test execution environment: 'popen' is one worker on this machine, '4*popen' four",
+        help="Add a test execution environment: 'popen' is one worker on this machine, '4*popen' four, "
+        "'ssh=user@host' one on another machine, 'ssh=user@host//workers=auto' one per core there",
     )
     group._addoption(
         "-d",
@@ -176,14 +177,47 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="xspec",
         help="Of pytest-xdist, for workers behind a proxy; refused",
     )
-    for name in ("--rsyncdir", "--rsyncignore"):
-        group.addoption(
-            name,
-            action="append",
-            dest=name[2:],
-            default=[],
-            help="Accepted for compatibility, without effect: all workers use pytest's own directory",
-        )
+    group.addoption(
+        "--rsyncdir",
+        action="append",
+        dest="rsyncdir",
+        default=[],
+        metavar="DIR",
+        help="Bring this directory to other machines (default: the whole rootdir, without what git ignores)",
+    )
+    group.addoption(
+        "--rsyncignore",
+        action="append",
+        dest="rsyncignore",
+        default=[],
+        metavar="GLOB",
+        help="Do not bring files like these to other machines",
+    )
+    group.addoption(
+        "--no-sync",
+        action="store_true",
+        dest="no_sync",
+        default=False,
+        help="Bring nothing to other machines: the project is there, in chdir=",
+    )
+    group.addoption(
+        "--lost",
+        action="store",
+        choices=("report", "rerun"),
+        dest="lost",
+        default="report",
+        help="What becomes of a test that ran on a machine that was lost: report it as failed (default), or "
+        "run it again on another one",
+    )
+    group.addoption(
+        "--lost-after",
+        action="store",
+        type=parse_count,
+        dest="lost_after",
+        default=None,
+        metavar="SECONDS",
+        help="After so long a silence another machine counts as lost (default: 30)",
+    )
     group.addoption(
         "--order",
         action="store",
@@ -257,9 +291,8 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
     )
 
-    # Of pytest-xdist's rsync: known, so that no ini file becomes an error, and unused.
-    parser.addini("rsyncdirs", "accepted for compatibility, without effect", type="paths")
-    parser.addini("rsyncignore", "accepted for compatibility, without effect", type="paths")
+    parser.addini("rsyncdirs", "more of --rsyncdir", type="paths")
+    parser.addini("rsyncignore", "more of --rsyncignore", type="paths")
     parser.addini(
         "looponfailroots",
         "folders that --looponfail watches (default: the current one)",
@@ -305,7 +338,8 @@ def auto_num_workers(config: pytest.Config) -> int:
 def _refuse_what_is_missing(option: argparse.Namespace) -> None:
     if option.px:
         raise pytest.UsageError(
-            "--px: phalanx runs workers on this machine only, and needs no proxy to reach them"
+            "--px: phalanx reaches machines by ssh, which knows proxies itself: --tx 'ssh=-J proxy host', or "
+            "ProxyJump in its configuration"
         )
 
 
@@ -332,6 +366,10 @@ def resolve(config: pytest.Config) -> None:
     elif option.numprocesses == 0:
         option.dist = "no"
         option.tx = []
+    if option.tx and option.numprocesses is None:
+        from phalanx import machines
+
+        machines.resolve(config, option)
     if not option.collectonly and is_distributed(config) and use_pdb:
         raise pytest.UsageError(
             "--pdb is incompatible with distributing tests; try using -n0 or -nauto."

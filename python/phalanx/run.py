@@ -11,6 +11,7 @@ from phalanx.recruiting import Recruiting
 from phalanx.terminal import TerminalDistReporter
 
 if TYPE_CHECKING:
+    from phalanx.machines import Machines
     from phalanx.nodes import NodeManager, WorkerController
     from phalanx.plugin_scheduling import PluginScheduling
     from phalanx.surface import Surface
@@ -37,6 +38,7 @@ class Run:
         self.controller: _engine.Controller | None = None
         self.shared: list[str] = []  # fixtures that the zygote has set up, and will tear down
         self.recruiting = Recruiting(self)
+        self.machines: Machines | None = None  # when workers are on others
         self.forked = False  # the workers were asked for
         self.is_planned = False  # there is a run queue
         self.over = False  # the zygote ended without a run
@@ -56,6 +58,20 @@ class Run:
     def max_restarts(self) -> int:
         most = options.max_worker_restart(self.config)
         return -1 if most is None else most
+
+    def nodes_of(self, number: int) -> list[WorkerController]:
+        """Whom a number in an event means: one worker, or all of a zygote's, those of a machine's zygote."""
+        if number >= 0:
+            return [self.nodes[number]]
+        if self.machines is None:
+            return self.nodes
+        machine = self.machines.of_code(number)
+        return [node for node in self.nodes if self.machines.of_node(node) is machine]
+
+    def name_of(self, number: int) -> str:
+        if number >= 0:
+            return self.nodes[number].gateway.id
+        return "the zygote" if self.machines is None else self.machines.of_code(number).name
 
     def is_over(self) -> bool:
         return self.over or (self.forked and self.engine.active() == 0)

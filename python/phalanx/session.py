@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from _pytest.config import ExitCode
 
-from phalanx import launch, logfile, timeouts
+from phalanx import launch, logfile, machines, timeouts
 from phalanx.figures import Figures
 from phalanx.garbage import RareCollections, set_aside
 from phalanx.history import History
@@ -58,10 +58,22 @@ class DSession(Surface):
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.run.session = session
         logfile.share(self.config)
+        if machines.are_wanted(self.config):
+            self._start_on_machines()
+            return
         self.run.nodemanager = NodeManager(self.config)
         self.run.nodes = self.run.nodemanager.setup_nodes()
         interpreter = self.run.nodes[0].gateway.interpreter if self.run.nodes else None
         self.run.controller = launch.start(self.config, interpreter)
+        self.run.recruiting.begin()
+
+    def _start_on_machines(self) -> None:
+        self.run.machines = machines.Machines(self.run)
+        machines.refuse_what_cannot_be(self.config, self.run.dist)
+        texts = self.run.machines.connect()
+        self.run.nodemanager = NodeManager(self.config, texts)
+        self.run.nodes = self.run.nodemanager.setup_nodes()
+        self.run.recruiting = machines.RecruitingOnMachines(self.run, self.run.machines)
         self.run.recruiting.begin()
 
     @pytest.hookimpl
@@ -82,6 +94,11 @@ class DSession(Surface):
             config=self.config, log=Producer("dsession", self.config)
         )
         if not isinstance(self.run.sched, Scheduling):
+            if self.run.machines is not None:
+                raise pytest.UsageError(
+                    f"the scheduler {type(self.run.sched).__name__} runs tests on this machine only: leave "
+                    "out --tx ssh= and command="
+                )
             self.run.mail = PluginScheduling(self.run, self.run.sched)
         self._workers.begin()
         if timeouts.are_there(self.config):
@@ -174,9 +191,13 @@ class DSession(Surface):
         """Waits for as long as they take; a second Ctrl-C ends that."""
         if self.run.shared:
             while not self.run.engine.end_zygote(0.2):
-                pass
-            for event, number, payload in self.run.engine.poll(0):
-                self._handlers[event](number, payload)
+                if self.run.machines is not None:  # the answer is among the events
+                    self._handle_rest()
+            self._handle_rest()
+
+    def _handle_rest(self) -> None:
+        for event, number, payload in self.run.engine.poll(0):
+            self._handlers[event](number, payload)
 
     def _is_over(self) -> bool:
         return self.run.is_over() and (self.run.over or not self._workers.relieve())

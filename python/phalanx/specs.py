@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 # What a specification may say of a worker on another machine, or of one that others reach it through.
-REMOTE = ("ssh", "socket", "via", "vagrant_ssh")
+REMOTE = ("socket", "via", "vagrant_ssh")
+
+# The ways to a machine, and how each is written: see machines.py.
+REACHED_BY = {
+    "ssh": "ssh=user@host, or what you would write behind ssh: ssh=-p 2222 host",
+    "command": "command=docker exec -i box, or any command that runs another one there",
+}
 
 
 class Spec:
@@ -51,6 +57,11 @@ class Spec:
         return hash(self._spec)
 
 
+def is_remote(text: str) -> bool:
+    """Whether a text of --tx leads to another machine."""
+    return re.match(rf"(\d+\*)?({'|'.join(REACHED_BY)})=", text) is not None
+
+
 def parse_tx_spec_config(config: pytest.Config) -> list[str]:
     """The --tx arguments, one text per worker: `3*popen` counts thrice."""
     texts = []
@@ -72,10 +83,14 @@ def parse(text: str) -> Spec:
     for name in REMOTE:
         if getattr(spec, name) is not None:
             raise pytest.UsageError(
-                f"--tx {text}: {name}= is for workers on another machine, and this version of phalanx "
-                "runs workers on this machine only: use popen, or run pytest there"
+                f"--tx {text}: {name}= is not supported: other machines are reached by ssh=user@host, "
+                "or by any command that leads there: command=docker exec -i box"
             )
-    if not spec.popen:
+    if any(getattr(spec, name) is not None for name in REACHED_BY):
+        from phalanx import machines
+
+        machines.check(text, spec)
+    elif not spec.popen:
         raise pytest.UsageError(
             f"--tx {text}: a specification begins with 'popen', a worker on this machine: "
             "'--tx 4*popen' is what '-n 4' means"
@@ -90,6 +105,8 @@ def parse(text: str) -> Spec:
 
 def directory_of(spec: Any) -> str:
     """Where a worker runs its tests. As with execnet a directory that is not there is made."""
+    if any(getattr(spec, name) is not None for name in REACHED_BY):
+        return str(spec.chdir or "")  # there
     if spec.chdir is None:
         return os.getcwd()
     directory = os.path.abspath(os.path.expanduser(str(spec.chdir)))

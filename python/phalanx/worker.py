@@ -16,8 +16,19 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from phalanx import _engine, garbage, junit, limits, logfile, mail, nodes, retries, shared, timeouts
-from phalanx.coverage_data import CoverageData
+from phalanx import (
+    _engine,
+    coverage_data,
+    garbage,
+    junit,
+    limits,
+    logfile,
+    mail,
+    nodes,
+    retries,
+    shared,
+    timeouts,
+)
 from phalanx.forkpoint import ForkPoint
 from phalanx.needs import Needs
 from phalanx.serialize import cut_output, outcome_settler, report_writer, warning_to_data
@@ -71,7 +82,7 @@ class WorkerInteractor:
         self._early_claims = False
         self._next: Any = _UNCLAIMED
         self._log_lines: logfile.TestLines | None = None
-        self._coverage_data: CoverageData | None = None
+        self._coverage_data: coverage_data.CoverageData | None = None
         self.items: list[pytest.Item] = []  # in the order of the run's list
         self.item_index = -1
         config.pluginmanager.register(self, "workerinteractor")
@@ -128,6 +139,7 @@ class WorkerInteractor:
             self._tell_collection()
         self._fork_point.give_files()
         assert self.worker is not None
+        coverage_data.send_own(self.config)
         places = self.worker.await_queue()
         if places is not None:
             self.items = [session.items[place] for place in places] or session.items
@@ -137,7 +149,7 @@ class WorkerInteractor:
             junit.install(self.config, self._tell_xml)
             retries.prepare_worker(self.config)
             timeouts.install(self.config, self._set_deadline)
-            self._coverage_data = CoverageData()
+            self._coverage_data = coverage_data.CoverageData()
             self._log_lines = logfile.TestLines(self.config, self.workerid)
             try:
                 self._run_tests(session)

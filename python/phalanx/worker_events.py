@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from phalanx import _engine, crash, junit, logfile, options, retries
+from phalanx.machines import LOST
 from phalanx.nodes import WorkerController
 from phalanx.run import Run
 from phalanx.serialize import report_reader
@@ -149,14 +150,19 @@ class WorkerEvents:
         self.run.failed_nodes += 1
         cause = crash.describe_down(payload)
         self.run.dsession.worker_errordown(node, f"Not properly terminated: {cause}")
+        is_lost = (payload["text"] or "").startswith(LOST)
         if payload["test"] is not None:
             self._handle_crash_item(node, payload)
+        elif is_lost and (self._config.option.lost == "rerun" or not self.run.is_planned):
+            pass  # what it had is run elsewhere
         elif not self.run.stopping and number in self.collecting:
             self.died_collecting.append((node, self.collecting[number], cause))
             if payload["replacement"] is None:
                 return  # a new one would go the same way
         elif not self.run.stopping:
             self._died_idle(node, cause)
+        if is_lost:
+            return
         self._replace(node, payload["replacement"])
 
     def on_test_lost(self, number: int, payload: dict[str, Any]) -> None:
@@ -215,6 +221,11 @@ class WorkerEvents:
             self.run.dsession.worker_collectionfinish(clone, list(self.run.ids))
         if self.run.mail is not None:
             self.run.mail.replaced(clone)
+
+    def on_worker_wanted(self, number: int, machine: int) -> None:
+        """Tests are on a machine whose workers have ended."""
+        code = -2 - machine
+        self._add_worker(self.run.nodes_of(code)[0], number)
 
     def relieve(self) -> bool:
         """All workers are gone. Are there tests to run again, and may somebody be started for them?"""

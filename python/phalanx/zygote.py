@@ -61,7 +61,10 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
     from phalanx.worker import WorkerInteractor
 
     rare_collections = garbage.RareCollections(gc.get_threshold())
-    if setup["sys_path"] is not None:
+    is_elsewhere = setup.get("is_elsewhere", False)  # than the process that has sent this
+    if is_elsewhere:
+        sys.path[:0] = setup["sys_path"]
+    elif setup["sys_path"] is not None:
         sys.path[:] = setup["sys_path"]
     os.chdir(setup["directory"])
     point = fork_point = ForkPoint(zygote, setup["start_method"], os.dup(2))
@@ -82,6 +85,8 @@ def _run(zygote: _engine.Zygote, setup: dict[str, Any]) -> NoReturn:
         finally:
             is_configuring = False
         basetemp = setup["basetemp"]
+        if is_elsewhere:
+            basetemp = _make_basetemp(config)
         # A directory of its own: pytest empties the one it is given when somebody first asks for it.
         _reset_options(config, basetemp and os.path.join(basetemp, f"popen-{point.name}"))
         config._parser.prog = os.path.basename(setup["workerinputs"][0]["mainargv"][0])
@@ -115,11 +120,20 @@ def _set_environment(setup: dict[str, Any]) -> None:
 
     shared = setup["workerinputs"][0]
     if setup["environment"] is not None:
-        os.environ.clear()
+        if not setup.get("is_elsewhere", False):
+            os.environ.clear()
         os.environ.update(setup["environment"])
     os.environ["PYTEST_XDIST_TESTRUNUID"] = shared["testrunuid"]
     os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(shared["workercount"])
     os.environ.pop(identity.WORKER_VARIABLE, None)
+
+
+def _make_basetemp(config: Any) -> str:
+    """As the process that the user started makes one, on its machine: numbered, the last three are kept."""
+    from _pytest.tmpdir import TempPathFactory
+
+    config.option.basetemp = None
+    return str(TempPathFactory.from_config(config, _ispytest=True).getbasetemp())
 
 
 def _reset_options(config: Any, basetemp: str | None) -> None:

@@ -41,31 +41,35 @@ class ZygoteEvents:
     def on_fork_here(self, number: int, data: dict[str, Any]) -> None:
         if self._is_ending():
             return
-        for node in self.run.nodes:
-            self._begin(node.number)
+        for node in self.run.nodes_of(number):
+            self._begin(node.number, number)
+        if self.run.machines is not None:  # its node knows what to do
+            return
         self.run.recruiting.fork_here(data["place"], data["what"])
 
     def on_refused(self, number: int, reason: str) -> None:
         if self._is_ending():
             return
-        self._begin(0)
-        self.run.recruiting.refused(reason)
+        self._begin(self.run.nodes_of(number)[0].number, number)
+        if self.run.machines is None:
+            self.run.recruiting.refused(reason)
 
-    def _begin(self, number: int) -> None:
+    def _begin(self, number: int, zygote: int) -> None:
         """This worker goes on where the zygote stands."""
-        self._once.begin(number)
-        self._collecting[number] = self._collecting.get(ZYGOTE)
+        self._once.begin(number, zygote)
+        self._collecting[number] = self._collecting.get(zygote)
 
     def _is_ending(self) -> bool:
         """Whether the run is over before it has workers."""
-        self.run.over = self.run.interrupted or self.run.stopping
-        return self.run.over
+        is_ending = self.run.interrupted or self.run.stopping
+        self.run.over = is_ending and not self.run.forked
+        return is_ending
 
     # ---- collecting ----
 
     def on_ready(self, number: int, info: dict[str, Any]) -> None:
         self._workers.info = info
-        for node in self.run.nodes if number < 0 else [self.run.nodes[number]]:
+        for node in self.run.nodes_of(number):
             self._workers.make_ready(node, info)
 
     def on_collecting(self, number: int, nodeid: str) -> None:
@@ -119,13 +123,13 @@ class ZygoteEvents:
             self._differing.append(number)
         elif number != self._first:
             del self._lists[number]
-        for node in self.run.nodes if number < 0 else [self.run.nodes[number]]:
+        for node in self.run.nodes_of(number):
             self.run.dsession.worker_collectionfinish(node, list(ids))
             if self.run.trdist:
                 self.run.trdist.setstatus(
                     node.gateway.spec, WorkerStatus.CollectionDone, tests_collected=count
                 )
-        if number < 0:
+        if number == ZYGOTE:
             self._complete()
 
     def on_gathered(self, number: int, count: int) -> None:
@@ -139,9 +143,9 @@ class ZygoteEvents:
             self._complete()
 
     def _report_differences(self) -> None:
-        first = self.run.nodes[self._first].gateway.id
+        first = self.run.name_of(self._first)
         for number in self._differing:
-            other = self.run.nodes[number].gateway.id
+            other = self.run.name_of(number)
             report = pytest.CollectReport(
                 nodeid=other,
                 outcome="failed",
@@ -230,7 +234,7 @@ class ZygoteEvents:
             if data["usage_error"] is not None:
                 self.run.pending_exception = pytest.UsageError(*data["usage_error"])
             elif not self.run.internal_error:
-                who = "the zygote" if number < 0 else self.run.nodes[number].gateway.id
+                who = self.run.name_of(number)
                 self.run.pending_exception = RuntimeError(
                     f"the session of {who} ended with exit status {data['status']} before any test ran"
                 )
@@ -243,7 +247,7 @@ class ZygoteEvents:
         status, text = payload
         self.run.over = True
         if not self.run.interrupted:
-            self._blame(self._collecting.get(ZYGOTE), text or crash.describe_status(status))
+            self._blame(self._collecting.get(number), text or crash.describe_status(status))
 
     def finish(self) -> None:
         """All workers are gone. If none of them had collected, that has to have a reason."""
@@ -273,6 +277,20 @@ class ZygoteEvents:
         report = crash.collect_report(file, cause)
         self.run.config.hook.pytest_collectreport(report=report)
         self.run.pending_exception = session.Interrupted(_errors_during_collection(session))
+
+    # ---- machines ----
+
+    def on_machine_up(self, number: int, text: str) -> None:
+        pass  # machines.py has waited for all of them
+
+    def on_machine_says(self, number: int, line: str) -> None:
+        if line:
+            self.run.report_line(f"[{self.run.name_of(number)}] {line}")
+
+    def on_machine_down(self, number: int, why: str) -> None:
+        self.run.report_line(f"\nlost {self.run.name_of(number)}: {why}")
+        if self.run.terminal:
+            self.run.terminal.flush()  # somebody may be looking at a log
 
     def on_guard_down(self, number: int, payload: None) -> None:
         self.run.report_line(

@@ -22,7 +22,8 @@
     X(DAMAGED, -5009, "the file is damaged")                                                       \
     X(NEWER, -5010, "a newer version of phalanx wrote it")                                         \
     X(FOREIGN, -5011, "it is a database of another program")                                       \
-    X(FORMAT, -5012, "the file is not in a format that phalanx reads")
+    X(FORMAT, -5012, "the file is not in a format that phalanx reads")                             \
+    X(APART, -5013, "limits are not kept between machines")
 
 enum phx_err_code {
 #define X(name, value, text) PHX_E_##name = (value),

@@ -51,6 +51,13 @@ PyObject *phx_py_controller_relieve(PyObject *self, PyObject *unused);
 PyObject *phx_py_controller_account(PyObject *self, PyObject *unused);
 PyObject *phx_py_controller_tests_in_state(PyObject *self, PyObject *args);
 
+/* machine_methods.c */
+PyObject *phx_py_add_machine(PyObject *self, PyObject *args);
+PyObject *phx_py_setup_machine(PyObject *self, PyObject *args);
+PyObject *phx_py_ask_machine(PyObject *self, PyObject *args);
+PyObject *phx_py_spawn_on_machine(PyObject *self, PyObject *args);
+PyObject *phx_py_set_loss(PyObject *self, PyObject *args);
+
 /* post_methods.c */
 PyObject *phx_py_post_send(PyObject *self, PyObject *args);
 PyObject *phx_py_post_steal(PyObject *self, PyObject *args);

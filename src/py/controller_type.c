@@ -66,7 +66,7 @@ static int open_controller(struct phx_py_controller *self, const char *guard, Py
         argv_array ? phx_py_string_array(environment, &environment_strings) : NULL;
     if (!environment_array)
         goto out;
-    struct phx_controller_options options = {.guard_path = guard,
+    struct phx_controller_options options = {.guard_path = guard[0] ? guard : NULL,
                                              .argv = argv_array,
                                              .environment = environment_array,
                                              .directory = directory,
@@ -334,6 +334,19 @@ static PyMethodDef methods[] = {
      "shut(number)\n\nBy mail: a worker runs what it has, and ends."},
     {"stalled", phx_py_post_stalled, METH_NOARGS,
      "stalled() -> bool\n\nBy mail: every worker waits, and nothing is under way."},
+    {"add_machine", phx_py_add_machine, METH_VARARGS,
+     "add_machine(name, argv) -> machine\n\nStarts the command that leads to a machine."},
+    {"setup_machine", phx_py_setup_machine, METH_VARARGS,
+     "setup_machine(machine, workers, value)\n\nSends its zygote what it needs; None: workers will "
+     "be spawned."},
+    {"ask_machine", phx_py_ask_machine, METH_VARARGS,
+     "ask_machine(number, machine, fork_value, spawn_value)\n\nAsks for a worker there."},
+    {"spawn_on_machine", phx_py_spawn_on_machine, METH_VARARGS,
+     "spawn_on_machine(machine)\n\nEvery worker that was asked for there starts afresh."},
+    {"set_loss", phx_py_set_loss, METH_VARARGS,
+     "set_loss(silence, rerun)\n\nAfter how many seconds of silence a machine is lost; whether "
+     "what "
+     "ran there runs again."},
     {"active", phx_py_controller_active, METH_NOARGS,
      "active() -> int\n\nWorkers asked for and not yet down."},
     {"stop", stop_method, METH_NOARGS, "stop()\n\nNobody claims any more; no replacements."},

@@ -3,6 +3,8 @@
  * Runs in the controller. */
 #include "py/controller.h"
 
+#include <string.h>
+
 #include "py/value.h"
 #include "wire/msg.h"
 
@@ -104,6 +106,12 @@ static PyObject *message_tuple(PyObject *self, struct phx_controller *controller
     return Py_BuildValue("(OiN)", name ? name : Py_None, (int)event->number, value);
 }
 
+/* What another machine's programs wrote: any bytes. */
+static PyObject *lenient_text(const char *text)
+{
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
 /* An event as (name, worker number, payload), or None for one that nobody needs to see. */
 static PyObject *event_tuple(PyObject *self, struct phx_controller *controller,
                              const struct phx_event *event)
@@ -134,6 +142,17 @@ static PyObject *event_tuple(PyObject *self, struct phx_controller *controller,
         return Py_BuildValue("(siz)", "fork_failed", number, event->text);
     case PHX_EVENT_GUARD_DOWN:
         return Py_BuildValue("(siO)", "guard_down", number, Py_None);
+    case PHX_EVENT_TEST_STARTED:
+    case PHX_EVENT_TEST_ENDED: /* of a node, which has no Python */
+        Py_RETURN_NONE;
+    case PHX_EVENT_MACHINE_UP:
+        return Py_BuildValue("(siN)", "machine_up", number, lenient_text(event->text));
+    case PHX_EVENT_MACHINE_DOWN:
+        return Py_BuildValue("(siN)", "machine_down", number, lenient_text(event->text));
+    case PHX_EVENT_MACHINE_SAYS:
+        return Py_BuildValue("(siN)", "machine_says", number, lenient_text(event->text));
+    case PHX_EVENT_WORKER_WANTED:
+        return Py_BuildValue("(siK)", "worker_wanted", number, (unsigned long long)event->count);
     case PHX_EVENT_LEFTOVER:
         return Py_BuildValue("(si(izO))", "leftover", number, (int)event->pid, event->text,
                              event->status ? Py_True : Py_False);

@@ -34,3 +34,13 @@ int phx_plan_by_mail(struct phx_plan *out, uint32_t ntests, uint32_t nworkers)
     *out = plan;
     return 0;
 }
+
+int phx_plan_dealt(struct phx_plan *out, uint32_t ntests, uint32_t nworkers)
+{
+    int status = phx_plan_by_mail(out, ntests, nworkers);
+    if (status < 0)
+        return status;
+    out->by_mail = 0;
+    out->is_dealt = 1;
+    return 0;
+}

@@ -30,13 +30,15 @@ struct phx_plan {
     uint32_t *seam_us; /* owned, [ntests] or NULL: what a cut before this position would cost in
                           set-ups made twice */
     struct phx_plan_span *spans; /* owned, [nspans]: with the groups, they hold every position once;
-                                    all empty with by_mail */
+                                    all empty with by_mail and is_dealt */
     struct phx_plan_group *groups; /* owned, [ngroups] or NULL */
     uint32_t ngroups;              /* at most PHX_PLAN_GROUPS_MAX */
     uint16_t *mail_group; /* owned, [ntests] or NULL; by mail groups hold no positions: 0, or one
                              more than the number of a test's group */
-    int by_mail;          /* no position is in a span: mailboxes say who runs what (mailbox.h) */
-    int keep_first_unit;  /* each worker's first unit may not be stolen before its first claim */
+    int is_dealt; /* no position is in a span: tests come later (phx_runq_add_unit), from elsewhere,
+                     where each start is to be known (a node: role/node.h) */
+    int by_mail;  /* no position is in a span: mailboxes say who runs what (mailbox.h) */
+    int keep_first_unit; /* each worker's first unit may not be stolen before its first claim */
 };
 
 enum {
@@ -48,6 +50,9 @@ enum {
  * out      set on success only; the caller ends it with phx_plan_fini
  * Returns  0 or -ENOMEM. */
 int phx_plan_by_mail(struct phx_plan *out, uint32_t ntests, uint32_t nworkers);
+
+/* The plan of a run whose tests are dealt to it while it runs. Likewise. */
+int phx_plan_dealt(struct phx_plan *out, uint32_t ntests, uint32_t nworkers);
 
 /* Frees what the plan owns and empties it; the struct itself is the caller's. */
 void phx_plan_fini(struct phx_plan *plan);

@@ -319,25 +319,77 @@ int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us)
     return phx_runq_add_late_elsewhere(q, test, cost_us, RUNQ_NOBODY);
 }
 
+/* Puts the positions [first, end), the newest ones, into the late word. The swap publishes the
+ * plain stores of add_position to the thief that loads the word. lo may move meanwhile: thieves
+ * take from the front of the late word, so its two ends never meet in a swap that succeeds by
+ * accident: both only grow. */
+static int64_t publish_late(struct phx_runq *q, uint32_t first, uint32_t end)
+{
+    _Atomic uint64_t *late = runq_word(q, q->nworkers);
+    uint64_t word = shared_load(late, memory_order_relaxed);
+    struct runq_range range;
+    do {
+        range = runq_range_of(word);
+        if (!runq_range_valid(q, range) || range.hi != first)
+            return PHX_E_CORRUPT;
+    } while (!shared_swap(late, &word, runq_word_of(range.lo, end)));
+    return first;
+}
+
 int64_t phx_runq_add_late_elsewhere(struct phx_runq *q, uint32_t test, uint32_t cost_us,
                                     uint32_t worker)
 {
     if (q->by_mail)
         return -EINVAL; /* nobody would ever take it from the late word */
     int64_t added = add_position(q, test, cost_us, worker);
-    if (added < 0)
-        return added;
-    uint32_t pos = (uint32_t)added;
-    /* The swap publishes the three plain stores above to the thief that loads the word. lo may move
-     * meanwhile: thieves take from the front of the late word, so its two ends never meet in a
-     * swap that succeeds by accident: both only grow. */
-    _Atomic uint64_t *late = runq_word(q, q->nworkers);
-    uint64_t word = shared_load(late, memory_order_relaxed);
-    struct runq_range range;
+    return added < 0 ? added : publish_late(q, (uint32_t)added, (uint32_t)added + 1);
+}
+
+int64_t phx_runq_add_unit(struct phx_runq *q, const uint32_t *tests, const uint32_t *costs_us,
+                          uint32_t count)
+{
+    if (q->by_mail || count == 0)
+        return -EINVAL;
+    uint32_t positions = shared_load(&q->header->positions, memory_order_relaxed); /* our own */
+    if (positions > q->capacity || count > q->capacity - positions)
+        return positions > q->capacity ? PHX_E_CORRUPT : -ENOSPC;
+    for (uint32_t i = 0; i < count; i++)
+        if (tests[i] >= q->ntests)
+            return -EINVAL;
+    int64_t first = -EINVAL;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t added = add_position(q, tests[i], costs_us[i], RUNQ_NOBODY);
+        if (added < 0)
+            return added; /* only of a damaged region */
+        first = i == 0 ? added : first;
+        q->unit[added] = (uint32_t)first;
+    }
+    return publish_late(q, (uint32_t)first, (uint32_t)first + count);
+}
+
+/* A claim of the unit's front is followed by claims of what the word holds of the rest: it is in
+ * our own word, begun, so that nobody else may take it. */
+int phx_runq_withdraw(struct phx_runq *q, uint32_t worker, uint32_t *out_first, uint32_t *out_count)
+{
+    struct phx_runq_slot *slot = runq_slot(q, worker);
+    uint32_t pos, first = RUNQ_NO_POS, count = 0;
+    int status;
     do {
-        range = runq_range_of(word);
-        if (!runq_range_valid(q, range) || range.hi != pos)
-            return PHX_E_CORRUPT;
-    } while (!shared_swap(late, &word, runq_word_of(range.lo, pos + 1)));
-    return pos;
+        status = phx_runq_claim(q, worker, &pos);
+        if (status != 1)
+            break;
+        if (count++ == 0)
+            first = pos;
+        shared_store(runq_ledger(q, pos), runq_entry(worker, PHX_RUNQ_ENDED), memory_order_release);
+        shared_store(&slot->claimed, RUNQ_NO_POS, memory_order_release);
+        struct runq_range left =
+            runq_range_of(shared_load(runq_word(q, worker), memory_order_relaxed));
+        if (left.lo != pos + 1 || left.lo >= left.hi || q->unit[left.lo] != q->unit[pos])
+            break;
+    } while (1);
+    if (count == 0)
+        return status;
+    *out_first = first;
+    *out_count = count;
+    return 1;
 }

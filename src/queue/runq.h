@@ -52,7 +52,7 @@ struct phx_runq { /* opaque: a handle of pointers into the region; copying it is
     uint64_t *cost;
     /* Copied when the handle was made, so that a worker which overwrites the region's header leads
      * nobody out of bounds. */
-    uint32_t nworkers, ntests, capacity, keep_first_unit, by_mail, ngroups, nholders;
+    uint32_t nworkers, ntests, capacity, keep_first_unit, by_mail, tells_starts, ngroups, nholders;
     phx_ns epoch;
 };
 
@@ -200,6 +200,18 @@ int phx_runq_disown(struct phx_runq *q, uint32_t worker, uint32_t pos);
 /* Hands out `test` once more, to whoever asks next. Returns the new position, -ENOSPC, -EINVAL for
  * a test that the plan does not have, or PHX_E_CORRUPT. */
 int64_t phx_runq_add_late(struct phx_runq *q, uint32_t test, uint32_t cost_us);
+
+/* The same for `count` tests that stay together, in this order: they are claimed by one worker. All
+ * or none of them. Returns the position of the first, and otherwise as phx_runq_add_late. */
+int64_t phx_runq_add_unit(struct phx_runq *q, const uint32_t *tests, const uint32_t *costs_us,
+                          uint32_t count);
+
+/* Takes a whole unit out that nobody has begun, for good: its positions count as ended. `worker` is
+ * a number of the caller's own, joined and no worker's; it steals like one.
+ * Returns 1 with positions [*out_first, *out_first + *out_count); 0 when there is none; -EAGAIN and
+ * PHX_E_CORRUPT as phx_runq_claim. Runs in the controller. */
+int phx_runq_withdraw(struct phx_runq *q, uint32_t worker, uint32_t *out_first,
+                      uint32_t *out_count);
 
 /* The same, to somebody else than `worker`, which has just failed it: that one gets it only when no
  * other worker is alive at the moment it asks. (All late tests taken: it may end before them.) */

@@ -66,6 +66,7 @@ static void point(struct phx_runq *q, void *mem, const struct phx_runq_header *h
     q->ntests = header->ntests;
     q->capacity = header->capacity;
     q->by_mail = header->by_mail;
+    q->tells_starts = header->tells_starts;
     q->keep_first_unit = header->keep_first_unit;
     q->epoch = header->epoch;
 }
@@ -157,7 +158,7 @@ static int plan_valid(const struct phx_plan *plan, uint32_t nworkers, uint32_t *
             seen[pos] |= SEEN_POSITION;
         }
     }
-    return held == (plan->by_mail ? 0 : plan->ntests);
+    return held == (plan->by_mail || plan->is_dealt ? 0 : plan->ntests);
 }
 
 static void fill(struct phx_runq *q, const struct phx_plan *plan)
@@ -208,6 +209,7 @@ int phx_runq_init(struct phx_runq *q, void *mem, size_t size, const struct phx_p
     header->ntests = plan->ntests;
     header->capacity = plan->ntests + nlate;
     header->by_mail = plan->by_mail != 0;
+    header->tells_starts = plan->is_dealt != 0;
     header->keep_first_unit = plan->keep_first_unit != 0;
     header->ngroups = plan->ngroups;
     header->nholders = count_holders(plan, nworkers);

@@ -63,7 +63,7 @@ _Static_assert(sizeof(_Atomic uint32_t) == 4 && sizeof(_Atomic uint64_t) == 8, "
 
 enum {
     RUNQ_LINE = 64,
-    RUNQ_VERSION = 2,
+    RUNQ_VERSION = 3,
 };
 
 #define RUNQ_MAGIC UINT64_C(0x51525f584c4e4850) /* "PHNLX_RQ" in memory */
@@ -99,6 +99,7 @@ struct phx_runq_header {
     int64_t epoch; /* phx_ns that `started` of the times counts from */
     uint32_t ngroups;
     uint32_t nholders; /* permits of all groups */
+    uint32_t tells_starts;
     /* 0 or 1. Written once by anyone, read by every claim: hence a line that nobody else writes. */
     _Alignas(RUNQ_LINE) _Atomic uint32_t closed;
     /* Positions in use. Written by the controller (late tests), read by anyone. */
@@ -114,6 +115,7 @@ struct phx_runq_header {
 
 _Static_assert(sizeof(struct phx_runq_header) == 4UL * RUNQ_LINE, "header");
 _Static_assert(offsetof(struct phx_runq_header, epoch) == 40, "epoch");
+_Static_assert(offsetof(struct phx_runq_header, tells_starts) == 56, "tells_starts");
 _Static_assert(offsetof(struct phx_runq_header, closed) == 1UL * RUNQ_LINE, "closed");
 _Static_assert(offsetof(struct phx_runq_header, positions) == 2UL * RUNQ_LINE, "positions");
 _Static_assert(offsetof(struct phx_runq_header, lock) == 3UL * RUNQ_LINE, "lock");

@@ -109,12 +109,13 @@ static int has_company(const struct phx_runq *q, uint32_t thief)
     return 0;
 }
 
-/* What of the late word a thief may take. Every late test is a unit of its own. The front is taken,
- * up to the first test that is to be run by somebody else; 0 when that is the first. */
+/* What of the late word a thief may take. The front is taken, in whole units, up to the first test
+ * that is to be run by somebody else (which is a unit of its own); 0 when that is the first. */
 static int choose_late(const struct phx_runq *q, uint32_t thief, struct runq_range range,
                        struct runq_range *out_taken)
 {
     uint32_t mid = half_way(q, range), end = mid > range.lo ? mid : range.lo + 1, pos = range.lo;
+    end = unit_end(q, end - 1, range.hi);
     /* Relaxed: it was written before the position entered the word. */
     while (pos < end &&
            runq_entry_worker(shared_load(runq_ledger(q, pos), memory_order_relaxed)) != thief)

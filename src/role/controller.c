@@ -82,12 +82,17 @@ int phx_controller_open(struct phx_controller **out_controller,
         return phx_err_set(err, status, "cannot make an event loop");
     }
     status = uv_timer_init(&c->loop, &c->timer);
-    if (status == 0)
+    if (status == 0 && options->guard_path) {
         status = phx_msg_put_spawn(&c->spawn, &spawn);
-    if (status == 0)
-        status = start_guard(c, options->guard_path, err);
-    if (status == 0)
-        status = phx_controller_spawn_zygote(c, err);
+        if (status == 0)
+            status = start_guard(c, options->guard_path, err);
+        if (status == 0)
+            status = phx_controller_spawn_zygote(c, err);
+    } else if (status == 0) {
+        c->guard_gone = c->guard_told = 1;
+        c->zygote = phx_controller_peer_new(c); /* GONE */
+        status = c->zygote ? 0 : -ENOMEM;
+    }
     if (status < 0) {
         phx_controller_close(c);
         return status;
@@ -114,14 +119,24 @@ int phx_controller_setup(struct phx_controller *c, const void *value, size_t siz
 
 /* ---- the run ---- */
 
+/* Of a node: what was taken back may be dealt again. */
+static uint32_t dealt_positions(uint32_t ntests)
+{
+    uint64_t positions = 2 * (uint64_t)ntests + LATE_TESTS_MAX;
+    return positions < PHX_PLAN_TESTS_MAX ? (uint32_t)positions : PHX_PLAN_TESTS_MAX;
+}
+
 static int make_queue(struct phx_controller *c, const struct phx_plan *plan, struct phx_err *err)
 {
     uint32_t nlate = LATE_TESTS_MAX;
-    if (plan->by_mail)
+    int has_boxes = plan->by_mail && c->nmachines == 0;
+    if (has_boxes)
         nlate = phx_post_spare_positions(plan->ntests, plan->nspans);
+    else if (plan->is_dealt)
+        nlate = dealt_positions(plan->ntests);
     size_t size = phx_runq_size(plan, c->members_max, nlate);
     size_t boxes_at = size;
-    if (plan->by_mail)
+    if (has_boxes)
         size += phx_mailbox_size(c->members_max);
     int fd = phx_shm_create("phalanx-run-queue", size, err);
     if (fd < 0)
@@ -133,7 +148,7 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
         status = phx_heard_init(&c->heard, plan->ntests + nlate);
     if (status == 0)
         status = phx_runq_init(&c->queue, mem, mapped, plan, c->members_max, nlate);
-    if (status == 0 && plan->by_mail)
+    if (status == 0 && has_boxes)
         status = phx_post_new(&c->post, &c->queue, (char *)mem + boxes_at);
     if (status < 0) {
         phx_heard_fini(&c->heard);
@@ -149,6 +164,26 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
     return 0;
 }
 
+/* On machines the run queue is a ledger: nobody claims from it, the plan is for the dealer. */
+static int plan_fleet(struct phx_controller *c, struct phx_plan *plan, struct phx_reasons *reasons,
+                      struct phx_err *err)
+{
+    struct phx_plan ledger;
+    if (plan->ngroups > 0)
+        return phx_err_set(err, PHX_E_APART,
+                           "tests are marked phalanx_exclusive or phalanx_limit: run these without "
+                           "--tx, and the others with -m 'not phalanx_exclusive and not "
+                           "phalanx_limit'");
+    int status = reasons && reasons->of ? phx_reasons_by_test(reasons, plan) : 0;
+    if (status == 0)
+        status = phx_plan_by_mail(&ledger, plan->ntests, plan->nspans);
+    if (status < 0)
+        return status;
+    status = make_queue(c, &ledger, err);
+    phx_plan_fini(&ledger);
+    return status < 0 ? status : phx_fleet_begin(c, plan);
+}
+
 static int plan_queue(struct phx_controller *c, const struct phx_planner_options *options,
                       struct phx_err *err)
 {
@@ -156,7 +191,8 @@ static int plan_queue(struct phx_controller *c, const struct phx_planner_options
     int status = phx_planner_make(&plan, &c->collection, options);
     if (status < 0)
         return phx_err_set(err, status, "cannot plan the run");
-    status = make_queue(c, &plan, err);
+    status = c->nmachines > 0 ? plan_fleet(c, &plan, options->out_reasons, err)
+                              : make_queue(c, &plan, err);
     phx_plan_fini(&plan);
     return status;
 }
@@ -171,6 +207,7 @@ int phx_controller_plan(struct phx_controller *c, const struct phx_planner_optio
         status = phx_controller_recruit(c, options->nworkers, max_restarts, err);
     if (status < 0)
         return status;
+    c->has_costs = options->cost_us != NULL;
     status = plan_queue(c, options, err);
     if (status < 0 && recruits) { /* it can be tried again */
         free(c->members);
@@ -180,21 +217,20 @@ int phx_controller_plan(struct phx_controller *c, const struct phx_planner_optio
     if (status < 0)
         return status;
     c->dist = options->dist;
-    c->has_costs = options->cost_us != NULL;
     if (c->forked_at)
         c->forked_at = phx_clock_now(); /* they have only collected */
-    for (uint32_t i = 0; i < c->members_max; i++) {
+    for (uint32_t i = 0; i < c->members_max; i++)
         if (c->members[i] && c->members[i]->state == PHX_MEMBER_DOWN)
             phx_runq_bury(&c->queue, i, NULL); /* its span is anyone's */
-        else if (c->members[i])
-            phx_controller_settle(c, c->members[i]);
-    }
+    if (options->dist != PHX_DIST_DEALT)       /* there is nothing to claim yet */
+        phx_controller_settle_all(c);
     return 0;
 }
 
 uint32_t phx_controller_active(const struct phx_controller *c)
 {
-    return c->nactive + (c->told != NULL); /* of whom there may be more to tell */
+    /* Of whom there may be more to tell; who will be asked for. */
+    return c->nactive + (c->told != NULL) + (phx_fleet_is_busy(c) != 0);
 }
 
 struct phx_post *phx_controller_post(struct phx_controller *c)
@@ -221,7 +257,8 @@ int phx_controller_stalled(const struct phx_controller *c)
 static void close_list(struct phx_zygote_peer *peer)
 {
     for (; peer; peer = peer->next) {
-        phx_channel_close(&peer->channel, NULL);
+        if (peer->channel.fd >= 0) /* else it was closed before, or never opened */
+            phx_channel_close(&peer->channel, NULL);
         if (peer->has_watch)
             phx_watch_close(&peer->watch, NULL);
     }
@@ -248,6 +285,7 @@ static void close_peers(struct phx_controller *c)
 
 static void free_everything(struct phx_controller *c)
 {
+    phx_fleet_free(c);
     free_list(c->zygote);
     free_list(c->starters);
     for (uint32_t i = 0; i < c->members_max; i++)
@@ -272,7 +310,7 @@ static void kill_and_wait(struct phx_controller *c)
     if (c->zygote->has_watch)
         phx_pidfd_wait(c->zygote->watch.pidfd, PHX_S);
     for (uint32_t i = 0; i < c->members_max; i++)
-        if (c->members[i] && c->members[i]->state == PHX_MEMBER_UP)
+        if (c->members[i] && c->members[i]->state == PHX_MEMBER_UP && !c->members[i]->machine)
             phx_pidfd_wait(c->members[i]->watch.pidfd, PHX_S);
 }
 
@@ -294,6 +332,7 @@ void phx_controller_close(struct phx_controller *c)
         phx_channel_close(&c->guard, NULL);
     }
     close_peers(c);
+    phx_fleet_close(c);
     uv_close((uv_handle_t *)&c->timer, NULL);
     while (uv_run(&c->loop, UV_RUN_DEFAULT) != 0) {
     }

@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "queue/runq.h"
@@ -30,6 +31,12 @@
 
 struct phx_controller;
 struct phx_post;
+
+struct phx_machine_options {
+    const char *name;        /* for people; copied */
+    const char *const *argv; /* the command that starts a node and is its standard input and output,
+                                NULL-terminated; argv[0] is a path */
+};
 
 enum phx_event_kind {
     PHX_EVENT_MESSAGE =
@@ -45,6 +52,13 @@ enum phx_event_kind {
     PHX_EVENT_FORK_FAILED, /* `number` could not be made: `text` */
     PHX_EVENT_GUARD_DOWN,  /* orphans cannot be prevented any more; running workers go on */
     PHX_EVENT_LEFTOVER,    /* `pid` `text` was still there at the end; `status` 1: it was ended */
+    PHX_EVENT_TEST_STARTED, /* on a node only: `number` starts `test`, or has ended it, at position
+                             */
+    PHX_EVENT_TEST_ENDED,   /* `count` of the node's run queue */
+    PHX_EVENT_MACHINE_UP,   /* machine `number` answers; `text`: what it tells of itself */
+    PHX_EVENT_MACHINE_DOWN, /* machine `number` is lost, with its workers; `text`: why */
+    PHX_EVENT_MACHINE_SAYS, /* `text` is a line that came from machine `number` on standard error */
+    PHX_EVENT_WORKER_WANTED, /* `number` is to be asked for, on the machine `count` */
 };
 
 struct phx_event {
@@ -65,7 +79,8 @@ struct phx_event {
 };
 
 struct phx_controller_options {
-    const char *guard_path;         /* the guard's executable; copied, as are the next three */
+    const char *guard_path;         /* the guard's executable; copied, as are the next three; NULL:
+                                       no guard and no zygote, as all workers are on machines */
     const char *const *argv;        /* the zygote's program, NULL-terminated */
     const char *const *environment; /* "NAME=value", NULL-terminated */
     const char *directory;          /* its working directory */
@@ -88,6 +103,11 @@ int phx_controller_setup(struct phx_controller *controller, const void *value, s
  * the first of them is asked for. Once. Returns 0 or a negative code. */
 int phx_controller_recruit(struct phx_controller *controller, uint32_t nworkers,
                            int64_t max_restarts, struct phx_err *err);
+
+/* The same on a node, whose controller elsewhere names the workers: any number below `room` - 1,
+ * and no replacement of its own. `room` is 2 at least. */
+int phx_controller_recruit_numbers(struct phx_controller *controller, uint32_t nworkers,
+                                   uint32_t room, struct phx_err *err);
 
 /* Makes the plan and the run queue for what was collected, recruits if that was not done, and sends
  * the run queue to the workers that are there. Returns 0 or a negative code. */
@@ -125,6 +145,36 @@ int phx_controller_start(struct phx_controller *controller, uint32_t number,
 int phx_controller_become(struct phx_controller *controller, uint32_t number, const void *value,
                           size_t size, struct phx_err *err);
 
+/* ---- machines: all workers of such a run are on one; role/node.h is the other end ----
+ *
+ *     open (without a guard) → add_machine × M → step/next … MACHINE_UP × M → recruit →
+ *     setup_machine × M, ask_machine × N → step/next … GATHERED → plan → step/next … → end → close
+ *
+ * Events of a machine, and of its zygote, have the number -2 - machine. */
+
+/* Starts the command that leads to a machine. Returns 0 with *out_number, or a negative code. */
+int phx_controller_add_machine(struct phx_controller *controller,
+                               const struct phx_machine_options *options, uint32_t *out_number,
+                               struct phx_err *err);
+
+/* How many workers it is to have, and the set-up of its zygote, an encoded Python value (NULL: see
+ * phx_controller_spawn_on_machine). Returns 0 or a negative code. */
+int phx_controller_setup_machine(struct phx_controller *controller, uint32_t machine,
+                                 uint32_t nworkers, const void *value, size_t size,
+                                 struct phx_err *err);
+
+/* Asks for worker `number` there. Which of the two values it gets, the one of phx_controller_fork
+ * or the one of phx_controller_start, its node decides. Returns as phx_controller_fork. */
+int phx_controller_ask_machine(struct phx_controller *controller, uint32_t number, uint32_t machine,
+                               const struct phx_buf *fork_value, const struct phx_buf *spawn_value,
+                               struct phx_err *err);
+
+/* Every worker there starts afresh; instead of a set-up, after all were asked for. */
+void phx_controller_spawn_on_machine(struct phx_controller *controller, uint32_t machine);
+
+/* After how long a silence a machine is lost (0: 30 s), and whether what ran there runs again. */
+void phx_controller_set_loss(struct phx_controller *controller, phx_ns silence_max, int reruns);
+
 /* Waits until something may have happened, at most `timeout` (< 0: for ever). `wake_fd` (or -1)
  * ends the wait when it becomes readable. Returns 0 or a negative code. May block; takes no Python
  * lock. */
@@ -143,6 +193,20 @@ uint32_t phx_controller_active(const struct phx_controller *controller);
 /* Hands out `test` once more, to whoever asks next; but to worker `elsewhere` (or PHX_RUNQ_NONE)
  * only if there is no other. Returns 0, -ENOSPC, or another negative. */
 int phx_controller_add_late(struct phx_controller *controller, uint32_t test, int64_t elsewhere);
+
+/* On a node (PHX_DIST_DEALT): puts a unit into the run queue. Returns 0, -ENOSPC, or another
+ * negative code. */
+int phx_controller_add_unit(struct phx_controller *controller, const uint32_t *tests,
+                            const uint32_t *costs_us, uint32_t count);
+
+/* On a node: hands the run queue to the workers that wait for it, once tests were added: who finds
+ * nothing leaves, so phx_controller_plan does not. Elsewhere it has been done. */
+void phx_controller_settle_all(struct phx_controller *controller);
+
+/* On a node: takes units back that nobody has begun, until `count` tests are appended to `out`
+ * (u32 each) or none is left. Returns 0 or -ENOMEM. */
+int phx_controller_take_back(struct phx_controller *controller, uint32_t count,
+                             struct phx_buf *out);
 
 /* When all workers are gone and late tests are left: how many workers to fork for them, with
  * numbers from *out_first on, as for a replacement. 0 when none is needed, or none may be: the run
@@ -231,6 +295,9 @@ uint32_t phx_controller_positions(const struct phx_controller *controller);
 /* How long a position took; see phx_runq_timing. The epoch is the moment of phx_controller_plan. */
 int phx_controller_timing(const struct phx_controller *controller, uint32_t position,
                           struct phx_runq_timing *out);
+
+/* The time since that epoch. */
+phx_ns phx_controller_since_epoch(const struct phx_controller *controller);
 
 /* The node id of a test, or NULL. Borrowed; out_size may be NULL. */
 const char *phx_controller_test_id(const struct phx_controller *controller, uint32_t test,

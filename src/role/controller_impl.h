@@ -10,6 +10,7 @@
 #include "role/controller.h"
 #include "role/heard.h"
 #include "role/post.h"
+#include "sched/dealer.h"
 
 struct phx_message;
 struct phx_msg_exit;
@@ -80,6 +81,17 @@ struct phx_controller {
     int queue_fd;
     struct phx_heard heard;
 
+    struct phx_machine **machines; /* [nmachines], owned; with any, every worker is on one */
+    uint32_t nmachines;
+    struct phx_dealer dealer; /* the tests that no machine has */
+    int32_t *holder;          /* [tests], owned: the machine that a test was dealt to, or -1 */
+    uint32_t *position_of;    /* [tests], owned: where it stands, or stood last, in the run queue */
+    phx_ns test_ns;           /* how long a test takes, as those that ended lately took */
+    phx_ns silence_max;       /* a machine that says nothing for so long is lost */
+    phx_ns fleet_at;          /* when they were looked after last */
+    phx_ns fleet_told_at;     /* when each was told that this process lives */
+    int reruns_lost;          /* what ran on a lost machine runs again elsewhere */
+
     struct phx_member **members; /* [members_max], by number; owned */
     uint32_t members_max, nactive, next_number;
     uint32_t nparallel; /* workers planned for */
@@ -110,6 +122,9 @@ struct phx_controller {
 
 /* ---- recruit.c ---- */
 
+/* A peer that is not there: GONE. NULL when out of memory. */
+struct phx_zygote_peer *phx_controller_peer_new(struct phx_controller *c);
+
 /* Has the guard start a program that speaks as a zygote: `spawn` is an encoded SPAWN, `setup` its
  * set-up or NULL. *out_peer is set, and its `next`, also on failure: then it is GONE and says why;
  * NULL only when out of memory. */
@@ -126,6 +141,56 @@ int phx_controller_send_requests(struct phx_controller *c);
 
 /* Forgets the request for `number`, once it is answered. */
 void phx_controller_drop_request(struct phx_controller *c, uint32_t number);
+
+/* Makes the member for a worker that is asked for. Returns 0 or a negative code. */
+int phx_controller_add_member(struct phx_controller *c, uint32_t number, struct phx_err *err);
+
+/* ---- fleet.c, fleet_events.c, fleet_deal.c ---- */
+
+/* Hands out the next event of a machine. Returns 1, or 0 when there is none for now. */
+int phx_fleet_next(struct phx_controller *c, struct phx_event *out);
+
+/* After every wait: writes what waits, looks for machines that have fallen silent. */
+void phx_fleet_tick(struct phx_controller *c);
+
+/* How long a wait may be for the machines' sake; < 0: for ever. */
+phx_ns phx_fleet_patience(const struct phx_controller *c);
+
+/* An order (enum phx_node_order) to every machine. */
+void phx_fleet_do(struct phx_controller *c, uint64_t order);
+
+/* Whether every living machine has carried the order out; waits are the caller's. */
+int phx_fleet_has_done(const struct phx_controller *c, uint64_t order);
+
+/* Whether all machines that live have collected, for the first time. */
+int phx_fleet_gathered(struct phx_controller *c);
+
+/* What a worker may say beside HELLO, STARTED and ENDED; anything else is no worker of ours. */
+int phx_controller_may_say(const struct phx_member *member, uint16_t type);
+
+/* A value of worker or zygote `number` cannot be decoded: its machine is lost. Returns 1, or 0 when
+ * it is on no machine. */
+int phx_fleet_reject(struct phx_controller *c, int32_t number);
+
+/* The run stops: workers that are only asked for, where no test was dealt, will never be there. */
+void phx_fleet_dismiss(struct phx_controller *c);
+
+/* Deals for the first time. Takes over *plan. Returns 0 or a negative code. */
+int phx_fleet_begin(struct phx_controller *c, struct phx_plan *plan);
+
+/* Whether there are tests that some machine can still run, or will tell of. */
+int phx_fleet_is_busy(const struct phx_controller *c);
+
+/* Hands `test` out once more. Returns 0, -ENOSPC or -ENOMEM. */
+int phx_fleet_again(struct phx_controller *c, uint32_t test);
+
+/* Whether every connection has ended. */
+int phx_fleet_has_left(const struct phx_controller *c);
+
+/* Ends all connections and frees what belongs to machines. The first half before the loop's last
+ * turns, the second behind them. */
+void phx_fleet_close(struct phx_controller *c);
+void phx_fleet_free(struct phx_controller *c);
 
 /* ---- gather.c ---- */
 
@@ -155,6 +220,9 @@ void phx_controller_send_interrupts(struct phx_controller *c);
 
 /* Runs the loop until *flag is set or `patience` is over; events stay for phx_controller_next. */
 void phx_controller_run_until(struct phx_controller *c, const int *flag, phx_ns patience);
+
+/* The same until every node has left. */
+void phx_controller_run_nodes_out(struct phx_controller *c, phx_ns patience);
 
 /* ---- timeouts.c ---- */
 

@@ -128,7 +128,7 @@ int phx_controller_next(struct phx_controller *c, struct phx_event *out)
         return 1;
     phx_controller_release_told(c);
     if (phx_controller_guard_next(c, out) || phx_controller_zygote_next(c, out) ||
-        phx_controller_starters_next(c, out))
+        phx_controller_starters_next(c, out) || phx_fleet_next(c, out))
         return 1;
     while (c->ready_head) {
         struct phx_member *member = c->ready_head;
@@ -139,7 +139,7 @@ int phx_controller_next(struct phx_controller *c, struct phx_event *out)
             c->ready_tail = NULL;
         member->is_ready = 0;
     }
-    if (phx_controller_gathered(c)) {
+    if (c->nmachines > 0 ? phx_fleet_gathered(c) : phx_controller_gathered(c)) {
         *out = (struct phx_event){.kind = PHX_EVENT_GATHERED,
                                   .number = -1,
                                   .count = phx_collection_count(&c->collection)};

@@ -10,6 +10,11 @@ const char *phx_controller_test_id(const struct phx_controller *c, uint32_t test
     return phx_collection_node_id(&c->collection, test, out_size);
 }
 
+phx_ns phx_controller_since_epoch(const struct phx_controller *c)
+{
+    return phx_clock_now() - c->queue.epoch;
+}
+
 int phx_controller_life(const struct phx_controller *c, uint32_t number,
                         struct phx_controller_life *out)
 {
@@ -36,7 +41,7 @@ int phx_controller_scope(const struct phx_controller *c, uint32_t test, struct p
 
 phx_ns phx_controller_left(const struct phx_controller *c)
 {
-    if (!c->queue_mem || !c->has_costs || c->nparallel == 0)
+    if (!c->queue_mem || !c->has_costs || c->nparallel == 0 || c->nmachines > 0)
         return -1;
     return (phx_ns)(phx_runq_left_us(&c->queue) / c->nparallel) * 1000;
 }

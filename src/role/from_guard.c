@@ -112,6 +112,8 @@ static int guard_message(struct phx_controller *c, const struct phx_message *msg
 int phx_controller_guard_next(struct phx_controller *c, struct phx_event *out)
 {
     struct phx_message msg;
+    if (c->guard.fd < 0)
+        return 0;
     while (phx_channel_next(&c->guard, &msg)) {
         if (guard_message(c, &msg, out))
             return 1;

@@ -47,8 +47,7 @@ void phx_controller_on_member_gone(struct phx_watch *watch)
     phx_controller_mark_ready(member);
 }
 
-/* What a worker may say beside HELLO and ENDED; anything else is no worker of ours. */
-static int worker_may_say(const struct phx_member *member, uint16_t type)
+int phx_controller_may_say(const struct phx_member *member, uint16_t type)
 {
     switch (type) {
     case PHX_MSG_ITEMS:
@@ -77,6 +76,8 @@ static int worker_may_say(const struct phx_member *member, uint16_t type)
 
 void phx_controller_reject(struct phx_controller *c, int32_t number)
 {
+    if (phx_fleet_reject(c, number))
+        return;
     if (number < 0)
         phx_controller_outlaw(&c->zygote->channel, &c->zygote->watch, PHX_E_PROTO);
     else if ((uint32_t)number < c->members_max && c->members[number])
@@ -192,15 +193,42 @@ static int member_collected(struct phx_member *member, const struct phx_message 
     return 1;
 }
 
+/* ENDED or STARTED: for the ledger's sake; on a node also an event, as its controller has a ledger
+ * of its own. Returns as member_says. */
+static int member_tells(struct phx_member *member, const struct phx_message *msg,
+                        struct phx_event *out)
+{
+    struct phx_controller *c = member->controller;
+    uint64_t position = 0;
+    int ends = msg->type == PHX_MSG_ENDED, on_node = c->queue_mem && c->queue.tells_starts;
+    int status = phx_msg_get_number(msg->body, msg->size, &position);
+    if (status == 0 && ends)
+        status = phx_heard_note(&c->heard, msg->body, msg->size);
+    else if (status == 0 && !on_node)
+        status = PHX_E_PROTO;
+    int64_t test = PHX_RUNQ_NONE;
+    if (status == 0 && on_node && position <= UINT32_MAX)
+        test = phx_controller_test(c, (uint32_t)position);
+    if (status < 0 || (on_node && test == PHX_RUNQ_NONE)) {
+        phx_controller_outlaw(&member->channel, &member->watch, PHX_E_PROTO);
+        return 0;
+    }
+    *out = (struct phx_event){.kind = ends ? PHX_EVENT_TEST_ENDED : PHX_EVENT_TEST_STARTED,
+                              .number = (int32_t)member->number,
+                              .test = test,
+                              .count = position};
+    return on_node;
+}
+
 /* Takes one message. Returns 1 when it is an event for the caller, 0 when not. */
 static int member_says(struct phx_member *member, const struct phx_message *msg,
                        struct phx_event *out)
 {
-    int status = worker_may_say(member, msg->type) ? 1 : PHX_E_PROTO;
+    int status = phx_controller_may_say(member, msg->type) ? 1 : PHX_E_PROTO;
     if (msg->type == PHX_MSG_HELLO)
         status = phx_controller_check_hello(msg);
-    else if (msg->type == PHX_MSG_ENDED)
-        status = phx_heard_note(&member->controller->heard, msg->body, msg->size);
+    else if (msg->type == PHX_MSG_ENDED || msg->type == PHX_MSG_STARTED)
+        return member_tells(member, msg, out);
     else if (status == 1 && msg->type == PHX_MSG_COLLECTED)
         return member_collected(member, msg, out);
     else if (status == 1 && msg->type == PHX_MSG_ITEMS)

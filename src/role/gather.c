@@ -116,6 +116,13 @@ void phx_controller_settle(struct phx_controller *c, struct phx_member *member)
         phx_controller_reject(c, (int32_t)member->number);
 }
 
+void phx_controller_settle_all(struct phx_controller *c)
+{
+    for (uint32_t i = 0; i < c->members_max; i++)
+        if (c->members[i])
+            phx_controller_settle(c, c->members[i]);
+}
+
 int phx_controller_gathered(struct phx_controller *c)
 {
     if (c->gathered || c->queue_mem || !c->members || !c->has_collection)

@@ -25,8 +25,14 @@ int phx_heard_note(struct phx_heard *heard, const char *body, size_t size)
     uint64_t position;
     if (phx_msg_get_number(body, size, &position) < 0 || position >= heard->npositions)
         return PHX_E_PROTO;
-    heard->bits[position / 8] |= (uint8_t)(1U << position % 8);
+    phx_heard_set(heard, (uint32_t)position);
     return 0;
+}
+
+void phx_heard_set(struct phx_heard *heard, uint32_t position)
+{
+    if (position < heard->npositions)
+        heard->bits[position / 8] |= (uint8_t)(1U << position % 8);
 }
 
 int phx_heard_has(const struct phx_heard *heard, uint32_t position)

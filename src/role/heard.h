@@ -26,6 +26,9 @@ void phx_heard_fini(struct phx_heard *heard);
 /* Notes the body of an ENDED. Returns 0, or PHX_E_PROTO for one that names no position. */
 int phx_heard_note(struct phx_heard *heard, const char *body, size_t size);
 
+/* The same for a position that is known to be one. */
+void phx_heard_set(struct phx_heard *heard, uint32_t position);
+
 int phx_heard_has(const struct phx_heard *heard, uint32_t position);
 
 /* Finds the first position at or after *io_position that `worker`, who is buried, has ended

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,7 +51,7 @@ int phx_member_up(struct phx_member *member, uv_loop_t *loop, pid_t pid, const i
 
 void phx_member_down(struct phx_member *member)
 {
-    if (member->state == PHX_MEMBER_UP) {
+    if (member->state == PHX_MEMBER_UP && !member->machine) {
         phx_channel_close(&member->channel, NULL);
         phx_watch_close(&member->watch, NULL);
     }
@@ -62,6 +63,12 @@ size_t phx_member_last_words(const struct phx_member *member, enum phx_member_te
 {
     struct stat info;
     int fd = member->texts[which];
+    if (member->machine) {
+        size_t size = phx_buf_size(&member->words[which]), kept = size < max ? size : max;
+        if (kept > 0)
+            memcpy(out, phx_buf_head(&member->words[which]) + size - kept, kept);
+        return kept;
+    }
     if (fd < 0 || fstat(fd, &info) < 0 || info.st_size <= 0)
         return 0;
     off_t start = info.st_size > (off_t)max ? info.st_size - (off_t)max : 0;
@@ -79,8 +86,10 @@ void phx_member_free(struct phx_member *member)
 {
     if (!member)
         return;
-    for (int i = 0; i < PHX_TEXT_COUNT; i++)
+    for (int i = 0; i < PHX_TEXT_COUNT; i++) {
         phx_fd_close(&member->texts[i]);
+        phx_buf_fini(&member->words[i]);
+    }
     phx_collection_fini(&member->collected);
     free(member->places);
     free(member);

@@ -20,6 +20,8 @@ enum phx_member_state {
 
 enum phx_member_text { PHX_TEXT_OUT, PHX_TEXT_ERR, PHX_TEXT_FAULTS, PHX_TEXT_COUNT };
 
+struct phx_machine;
+
 struct phx_member {
     struct phx_channel channel; /* first: the loop's callbacks hand it back */
     struct phx_watch watch;
@@ -43,7 +45,11 @@ struct phx_member {
     phx_ns up_at;    /* when FORKED told of it; 0 before */
     phx_ns gone_at;  /* when its watch fired; 0 while it lives */
     int64_t replacement; /* the number of the worker that came in its place, or PHX_RUNQ_NONE */
-    int texts[PHX_TEXT_COUNT]; /* memfds, owned; -1 when closed */
+    int texts[PHX_TEXT_COUNT];   /* memfds, owned; -1 when closed */
+    int is_dying;                /* on a machine: its end was told, and lost tests may yet be */
+    struct phx_machine *machine; /* borrowed: where it runs; NULL: here, with all above */
+    struct phx_buf
+        words[PHX_TEXT_COUNT]; /* on a machine: what the memfds there held at its death */
     int is_ready;              /* in the controller's list of members to look at */
     struct phx_member *next_ready;
 };

@@ -23,7 +23,7 @@ enum {
 
 /* ---- interpreters ---- */
 
-static struct phx_zygote_peer *peer_new(struct phx_controller *c)
+struct phx_zygote_peer *phx_controller_peer_new(struct phx_controller *c)
 {
     struct phx_zygote_peer *peer = calloc(1, sizeof *peer);
     if (!peer)
@@ -58,7 +58,7 @@ int phx_controller_spawn(struct phx_controller *c, struct phx_zygote_peer **out_
                          struct phx_err *err)
 {
     int pair[2] = {-1, -1};
-    struct phx_zygote_peer *peer = peer_new(c);
+    struct phx_zygote_peer *peer = phx_controller_peer_new(c);
     if (!peer)
         return -ENOMEM;
     peer->next = *out_peer;
@@ -112,15 +112,34 @@ static int make_room_for_fds(uint32_t nworkers, struct phx_err *err)
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
-int phx_controller_recruit(struct phx_controller *c, uint32_t nworkers, int64_t max_restarts,
-                           struct phx_err *err)
+static int check_recruits(const struct phx_controller *c, uint32_t nworkers, struct phx_err *err)
 {
     if (c->members)
         return phx_err_set(err, PHX_E_STATE, "workers were asked for already");
     if (nworkers > PHX_RUNQ_WORKERS_MAX)
         return phx_err_set(err, -EINVAL, "%u workers were asked for, the most is %d", nworkers,
                            PHX_RUNQ_WORKERS_MAX);
-    int status = make_room_for_fds(nworkers, err);
+    return make_room_for_fds(nworkers, err);
+}
+
+int phx_controller_recruit_numbers(struct phx_controller *c, uint32_t nworkers, uint32_t room,
+                                   struct phx_err *err)
+{
+    int status = check_recruits(c, nworkers, err);
+    if (status < 0)
+        return status;
+    c->members = calloc(room, sizeof *c->members);
+    if (!c->members)
+        return -ENOMEM;
+    c->members_max = c->next_number = room; /* none is left to name a replacement by */
+    c->nparallel = nworkers;
+    return 0;
+}
+
+int phx_controller_recruit(struct phx_controller *c, uint32_t nworkers, int64_t max_restarts,
+                           struct phx_err *err)
+{
+    int status = check_recruits(c, nworkers, err);
     if (status < 0)
         return status;
     int64_t spares =
@@ -137,7 +156,7 @@ int phx_controller_recruit(struct phx_controller *c, uint32_t nworkers, int64_t 
     return 0;
 }
 
-static int add_member(struct phx_controller *c, uint32_t number, struct phx_err *err)
+int phx_controller_add_member(struct phx_controller *c, uint32_t number, struct phx_err *err)
 {
     if (number >= c->next_number || c->members[number])
         return phx_err_set(err, PHX_E_STATE, "worker gw%u cannot be asked for", number);
@@ -205,7 +224,7 @@ int phx_controller_fork(struct phx_controller *c, uint32_t number, const void *v
     struct phx_request *request = calloc(1, sizeof *request);
     int status = request ? phx_buf_append(&request->value, value, size) : -ENOMEM;
     if (status == 0)
-        status = add_member(c, number, err);
+        status = phx_controller_add_member(c, number, err);
     if (status < 0) {
         if (request)
             phx_buf_fini(&request->value);
@@ -245,7 +264,7 @@ int phx_controller_start(struct phx_controller *c, uint32_t number,
         status = phx_msg_put_spawn(&spawn, &msg);
     }
     if (status == 0)
-        status = add_member(c, number, err);
+        status = phx_controller_add_member(c, number, err);
     if (status == 0) {
         const struct phx_zygote_peer *before = c->starters;
         status = phx_controller_spawn(c, &c->starters, program ? &spawn : &c->spawn, &setup, err);
@@ -267,7 +286,7 @@ int phx_controller_become(struct phx_controller *c, uint32_t number, const void 
     if ((zygote->state != PHX_ZYGOTE_REFUSED && zygote->state != PHX_ZYGOTE_STARTING) ||
         zygote->number != PHX_RUNQ_NONE)
         return phx_err_set(err, PHX_E_STATE, "the zygote cannot become worker gw%u", number);
-    int status = add_member(c, number, err);
+    int status = phx_controller_add_member(c, number, err);
     if (status < 0)
         return status;
     phx_buf_init(&body);

@@ -33,12 +33,13 @@ static void on_wake_closed(uv_handle_t *handle)
 }
 
 /* While tests run and nobody waits for an answer, reports may gather for a moment: to look at each
- * by itself costs more, in switches between processes, than to read it. */
+ * by itself costs more, in switches between processes, than to read it. Not on a node: what it has
+ * not handed on is not known of it when it is lost. */
 static void let_gather(const struct phx_controller *c)
 {
     phx_ns rest = c->looked_at + GATHERING - phx_clock_now();
-    if (rest > 0 && !c->flooded && !c->requests && !c->stopping && c->queue_mem &&
-        phx_runq_left(&c->queue) > 0)
+    if (rest > 0 && !c->queue.tells_starts && !c->flooded && !c->requests && !c->stopping &&
+        c->queue_mem && phx_runq_left(&c->queue) > 0)
         phx_clock_sleep(rest);
 }
 
@@ -51,6 +52,9 @@ int phx_controller_step(struct phx_controller *c, phx_ns timeout, int wake_fd)
         timeout = 0;
     else if (phx_controller_has_deadlines(c) && (timeout < 0 || timeout > DEADLINE_TICK))
         timeout = DEADLINE_TICK;
+    phx_ns patience = phx_fleet_patience(c);
+    if (patience >= 0 && (timeout < 0 || timeout > patience))
+        timeout = patience;
     if (timeout >= 0)
         limit_wait(c, timeout);
     int closed = 1;
@@ -68,6 +72,7 @@ int phx_controller_step(struct phx_controller *c, phx_ns timeout, int wake_fd)
         uv_close((uv_handle_t *)&c->wake, on_wake_closed);
     while (!closed)
         uv_run(&c->loop, UV_RUN_NOWAIT);
+    phx_fleet_tick(c);
     c->looked_at = phx_clock_now();
     phx_controller_end_overtime(c);
     return 0;
@@ -79,6 +84,17 @@ void phx_controller_run_until(struct phx_controller *c, const int *flag, phx_ns 
     while (!*flag && phx_clock_now() < end) {
         limit_wait(c, DEADLINE_TICK);
         uv_run(&c->loop, UV_RUN_ONCE);
+    }
+    uv_timer_stop(&c->timer);
+}
+
+void phx_controller_run_nodes_out(struct phx_controller *c, phx_ns patience)
+{
+    phx_ns end = phx_clock_now() + patience;
+    while (!phx_fleet_has_left(c) && phx_clock_now() < end) {
+        limit_wait(c, DEADLINE_TICK);
+        uv_run(&c->loop, UV_RUN_ONCE);
+        phx_fleet_tick(c);
     }
     uv_timer_stop(&c->timer);
 }

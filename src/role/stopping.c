@@ -6,6 +6,7 @@
 
 #include "role/controller_impl.h"
 #include "wire/msg.h"
+#include "wire/node_msg.h"
 
 #define ZYGOTE_PATIENCE (30 * PHX_S) /* for the exit handlers it inherited */
 #define GUARD_MARGIN (10 * PHX_S)    /* beyond the grace: it waits 5 s for what it has killed */
@@ -15,7 +16,7 @@ static void signal_workers(struct phx_controller *c, int signal_number)
 {
     for (uint32_t i = 0; i < c->members_max; i++) {
         struct phx_member *member = c->members[i];
-        if (member && member->state == PHX_MEMBER_UP)
+        if (member && member->state == PHX_MEMBER_UP && !member->machine)
             phx_watch_signal(&member->watch, signal_number, 1);
     }
 }
@@ -44,14 +45,15 @@ static void signal_all(struct phx_controller *c, int signal_number)
 
 void phx_controller_stop(struct phx_controller *c)
 {
+    if (!c->stopping)
+        phx_fleet_do(c, PHX_NODE_STOP);
     c->stopping = 1;
+    phx_fleet_dismiss(c);
     if (c->queue_mem)
         phx_runq_close(&c->queue);
     if (c->post)
         phx_post_wake_all(c->post);
-    for (uint32_t i = 0; i < c->members_max; i++)
-        if (c->members[i])
-            phx_controller_settle(c, c->members[i]);
+    phx_controller_settle_all(c);
 }
 
 /* A signal that comes between an interpreter's last look at its flags and a system call waits until
@@ -72,19 +74,24 @@ void phx_controller_send_interrupts(struct phx_controller *c)
 void phx_controller_interrupt(struct phx_controller *c)
 {
     phx_controller_stop(c);
-    phx_controller_send_interrupts(c);
+    if (c->nmachines > 0) /* each node says it again until it was heard */
+        phx_fleet_do(c, PHX_NODE_INTERRUPT);
+    else
+        phx_controller_send_interrupts(c);
 }
 
 void phx_controller_kill(struct phx_controller *c)
 {
     phx_controller_stop(c);
     c->interrupt_at = 0;
+    phx_fleet_do(c, PHX_NODE_KILL);
     signal_all(c, SIGKILL);
 }
 
 void phx_controller_suspend(struct phx_controller *c)
 {
     c->suspended_at = phx_clock_now();
+    phx_fleet_do(c, PHX_NODE_SUSPEND);
     signal_all(c, SIGSTOP);
 }
 
@@ -106,6 +113,7 @@ void phx_controller_resume(struct phx_controller *c)
             move_on(&c->members[i]->quiet_at, stopped);
             move_on(&c->members[i]->gone_at, stopped);
         }
+    phx_fleet_do(c, PHX_NODE_RESUME);
     signal_all(c, SIGCONT);
 }
 
@@ -121,10 +129,24 @@ static int send_end(struct phx_channel *channel, phx_ns grace)
     return status;
 }
 
+/* The answers come among the events, which the caller takes between two calls. */
+static int end_zygotes_there(struct phx_controller *c, phx_ns patience)
+{
+    if (!c->zygote->told_to_end)
+        phx_fleet_do(c, PHX_NODE_END_ZYGOTE);
+    c->zygote->told_to_end = 1;
+    if (phx_fleet_has_done(c, PHX_NODE_END_ZYGOTE))
+        return 1;
+    phx_controller_step(c, patience, -1);
+    return 0;
+}
+
 int phx_controller_end_zygote(struct phx_controller *c, phx_ns patience)
 {
     phx_controller_stop(c);
     struct phx_zygote_peer *zygote = c->zygote;
+    if (c->nmachines > 0)
+        return end_zygotes_there(c, patience);
     if (!zygote->has_watch || zygote->watch.gone)
         return 1;
     if (!zygote->told_to_end && send_end(&zygote->channel, 0) < 0)
@@ -136,6 +158,11 @@ int phx_controller_end_zygote(struct phx_controller *c, phx_ns patience)
 
 int phx_controller_end(struct phx_controller *c, phx_ns grace)
 {
+    if (c->nmachines > 0) { /* the last events of nodes stay for phx_controller_next */
+        phx_fleet_do(c, PHX_NODE_END);
+        phx_controller_run_nodes_out(c, ZYGOTE_PATIENCE + 2 * grace);
+        return 0;
+    }
     phx_controller_end_zygote(c, ZYGOTE_PATIENCE);
     if (c->guard_gone)
         return 0;

@@ -48,7 +48,8 @@ void phx_controller_end_overtime(struct phx_controller *c)
     c->heeded_at = now;
     for (uint32_t i = 0; i < c->members_max; i++) {
         struct phx_member *member = c->members[i];
-        if (!member || member->state != PHX_MEMBER_UP || !member->has_queue)
+        if (!member || member->state != PHX_MEMBER_UP || !member->has_queue ||
+            member->machine) /* its node looks */
             continue;
         if (was_away)
             phx_runq_extend(&c->queue, i, away);

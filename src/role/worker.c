@@ -293,7 +293,10 @@ int phx_worker_start(struct phx_worker *worker)
     phx_runq_start(&worker->queue, worker->number, (uint32_t)worker->claimed, phx_clock_now());
     worker->running = worker->claimed;
     worker->claimed = PHX_RUNQ_NONE;
-    return 0;
+    if (!worker->queue.tells_starts)
+        return 0;
+    int status = tell_number(worker->channel, PHX_MSG_STARTED, (uint64_t)worker->running);
+    return status == -EPIPE ? 0 : status; /* its end will not be heard either */
 }
 
 int phx_worker_phase(struct phx_worker *worker, enum phx_runq_phase phase, phx_ns took)

@@ -324,6 +324,8 @@ int phx_planner_make(struct phx_plan *out, const struct phx_collection *tests,
         *options->out_reasons = (struct phx_reasons){0};
     if (options->dist == PHX_DIST_MAIL)
         return plan_by_mail(out, tests, options->nworkers);
+    if (options->dist == PHX_DIST_DEALT)
+        return phx_plan_dealt(out, phx_collection_count(tests), options->nworkers);
     struct phx_plan plan = {.ntests = phx_collection_count(tests),
                             .nspans = options->nworkers,
                             .ngroups = tests->nlimits,

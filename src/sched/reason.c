@@ -19,6 +19,18 @@ int phx_reasons_init(struct phx_reasons *out, const struct phx_plan *plan)
     return 0;
 }
 
+int phx_reasons_by_test(struct phx_reasons *reasons, const struct phx_plan *plan)
+{
+    struct phx_reason *of = calloc(plan->ntests + (size_t)1, sizeof *of);
+    if (!of)
+        return -ENOMEM;
+    for (uint32_t position = 0; position < reasons->count; position++)
+        of[plan->order[position]] = reasons->of[position];
+    free(reasons->of);
+    reasons->of = of;
+    return 0;
+}
+
 void phx_reasons_fini(struct phx_reasons *reasons)
 {
     free(reasons->of);

@@ -42,6 +42,10 @@ struct phx_reasons {
  * Returns 0 or -ENOMEM. The caller ends it with phx_reasons_fini. */
 int phx_reasons_init(struct phx_reasons *out, const struct phx_plan *plan);
 
+/* Puts them in the order of tests, for a run whose ledger has each test at its own number: one on
+ * machines. Returns 0 or -ENOMEM. */
+int phx_reasons_by_test(struct phx_reasons *reasons, const struct phx_plan *plan);
+
 void phx_reasons_fini(struct phx_reasons *reasons);
 
 #endif

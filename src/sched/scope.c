@@ -88,6 +88,7 @@ int phx_scope_of(enum phx_dist dist, const char *node_id, size_t node_id_size, c
     case PHX_DIST_LOAD:
     case PHX_DIST_WORKSTEAL:
     case PHX_DIST_MAIL:
+    case PHX_DIST_DEALT:
         break;
     }
     return 0;

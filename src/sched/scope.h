@@ -17,6 +17,7 @@ enum phx_dist {
     PHX_DIST_LOADFILE,  /* a file */
     PHX_DIST_LOADGROUP, /* an xdist_group; a test without one for itself */
     PHX_DIST_MAIL,      /* a scheduler that is not ours decides: nothing is planned (mailbox.h) */
+    PHX_DIST_DEALT,     /* a controller elsewhere deals the tests to this machine as they are run */
 };
 
 /* The mode that --dist calls `name`. Returns 0, or -EINVAL for any other name (`no` and `each` need

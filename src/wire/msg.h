@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { PHX_PROTOCOL_VERSION = 3 };
+enum { PHX_PROTOCOL_VERSION = 4 };
 
 /*  name             number  from -> to              body */
 #define PHX_MESSAGES(X)                                                                            \
@@ -47,6 +47,7 @@ enum { PHX_PROTOCOL_VERSION = 3 };
     X(LOG_FINISH, 33)     /* worker -> controller    value */                                      \
     X(FINISHED, 34)       /* worker -> controller    value: workeroutput */                        \
     X(ENDED, 41)          /* worker -> controller    position: all of its test was said */         \
+    X(STARTED, 43)        /* worker -> controller    position: its test starts; on a node only */  \
     X(SESSION_DONE,                                                                                \
       35)          /* zygote, worker -> controller  value: how its session ended without tests     \
                     */                                                                             \
@@ -60,7 +61,18 @@ enum { PHX_PROTOCOL_VERSION = 3 };
            */                                                                                      \
     X(XML_RECORD, 40) /* worker -> controller    value: what a test writes into the JUnit file */  \
     X(SHARED, 42)     /* zygote -> controller    value: fixtures set up once for all workers */    \
-    X(TEST_COMPLETE, 60) /* worker -> controller     value: test, seconds; by mail only */
+    X(TEST_COMPLETE, 60) /* worker -> controller     value: test, seconds; by mail only */         \
+    X(NODE_INFO, 70)     /* node -> controller       text: what it tells of its machine */         \
+    X(NODE_SETUP, 71)    /* controller -> node       value: the set-up of its zygote */            \
+    X(NODE_SPAWN, 72)    /* controller -> node       number, value: a worker's, started afresh */  \
+    X(NODE_WORKER, 73)   /* controller -> node       number, value: it is to have this worker */   \
+    X(NODE_DEAL, 74)     /* controller -> node       units: size, then test and cost of each */    \
+    X(NODE_RETURN, 75)   /* controller -> node       number of tests that are wanted back */       \
+    X(NODE_RETURNED, 76) /* node -> controller       array of tests, unit by unit; may be empty */ \
+    X(NODE_EVENT, 77)    /* node -> controller       see wire/node_msg.h */                        \
+    X(NODE_DO, 78)       /* controller -> node       number: enum phx_node_order */                \
+    X(NODE_DONE, 79)     /* node -> controller       number: the order that was carried out */     \
+    X(NODE_ALIVE, 80)    /* both                     nothing */
 
 enum phx_message_type {
 #define X(name, number) PHX_MSG_##name = (number),

@@ -25,6 +25,7 @@
 #include "wire/cursor.h"
 #include "wire/frame.h"
 #include "wire/msg.h"
+#include "wire/node_msg.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -113,6 +114,44 @@ static void try_queue(const char *body, size_t size)
     CHECK(status == 0 || (status == PHX_E_PROTO && !tests));
     CHECK(count < size || count == 0);
     free(tests);
+}
+
+static int lies_in(const struct phx_node_bytes *part, const char *body, size_t size)
+{
+    return !part->bytes ||
+           (part->bytes > body && part->size <= (size_t)(body + size - part->bytes));
+}
+
+static int same_bytes(const struct phx_node_bytes *a, const struct phx_node_bytes *b)
+{
+    return !a->bytes == !b->bytes && a->size == b->size &&
+           (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
+}
+
+static void try_node_event(const char *body, size_t size)
+{
+    struct phx_node_event event, again;
+    int status = phx_node_msg_get_event(body, size, &event);
+    CHECK(status == 0 || status == PHX_E_PROTO);
+    if (status < 0)
+        return;
+    CHECK(event.test >= -1 && lies_in(&event.body, body, size) && lies_in(&event.text, body, size));
+    struct phx_buf out;
+    phx_buf_init(&out);
+    CHECK(phx_node_msg_put_event(&out, &event) == 0);
+    CHECK(phx_node_msg_get_event(phx_buf_head(&out), phx_buf_size(&out), &again) == 0);
+    CHECK(event.kind == again.kind && event.number == again.number && event.type == again.type);
+    CHECK(event.count == again.count && event.pid == again.pid && event.test == again.test);
+    CHECK(event.has_status == again.has_status && event.status == again.status);
+    CHECK(event.finished == again.finished && event.phase == again.phase);
+    CHECK(memcmp(event.phase_us, again.phase_us, sizeof event.phase_us) == 0);
+    CHECK(event.total_us == again.total_us);
+    CHECK(same_bytes(&event.body, &again.body) && same_bytes(&event.text, &again.text));
+    for (int i = 0; i < PHX_NODE_WORDS; i++) {
+        CHECK(lies_in(&event.words[i], body, size));
+        CHECK(same_bytes(&event.words[i], &again.words[i]));
+    }
+    phx_buf_fini(&out);
 }
 
 static void compare_lists(const char *const *a, const char *const *b)
@@ -204,6 +243,7 @@ static void try_body(const char *bytes, size_t size)
     try_queue(body, size);
     try_spawn(body, size);
     try_items(body, size);
+    try_node_event(body, size);
     free(body);
 }
 

@@ -11,6 +11,7 @@
 
 #include "wire/frame.h"
 #include "wire/msg.h"
+#include "wire/node_msg.h"
 #include "wire/packer.h"
 
 static const char *directory;
@@ -121,6 +122,32 @@ static void seed_items(struct phx_buf *body)
     seed_message("items", PHX_MSG_ITEMS, body);
 }
 
+static void seed_node(struct phx_buf *body)
+{
+    static const uint32_t portion[] = {2, 5, 1000, 6, 2000, 1, 9, 70000};
+    struct phx_node_event down = {.kind = 7,
+                                  .number = 3,
+                                  .type = PHX_MSG_REPORT,
+                                  .body = {"\x81\xa1k\xc0", 4},
+                                  .count = 70000,
+                                  .pid = 4711,
+                                  .has_status = 1,
+                                  .status = 9,
+                                  .test = 12,
+                                  .phase = 2,
+                                  .phase_us = {1, 200, 70000},
+                                  .total_us = 70201,
+                                  .text = {"it died", 7},
+                                  .words = {{"out", 3}, {"", 0}}};
+    require(phx_node_msg_put_event(body, &down) == 0, "node-event");
+    seed_body("node-event-body", body);
+    seed_message("node-event", PHX_MSG_NODE_EVENT, body);
+    require(phx_msg_put_queue(body, portion, 8) == 0, "node-deal");
+    seed_message("node-deal", PHX_MSG_NODE_DEAL, body);
+    require(phx_msg_put_number(body, PHX_NODE_END) == 0, "node-do");
+    seed_message("node-do", PHX_MSG_NODE_DO, body);
+}
+
 static void seed_streams(struct phx_buf *body)
 {
     static const char joined[] = "\x02\0\0\0\x05\0\x01\0\x91\xa3" /* a message of three frames */
@@ -149,6 +176,7 @@ int main(int argc, char **argv)
     seed_small(&body);
     seed_spawn(&body);
     seed_items(&body);
+    seed_node(&body);
     seed_streams(&body);
     phx_buf_fini(&body);
     return 0;

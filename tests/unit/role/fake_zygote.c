@@ -52,6 +52,10 @@ static void parse(const char *value, size_t size)
 {
     char text[4096];
     must(size < sizeof text, "script too long");
+    if (size > 2 && (unsigned char)value[0] == 0xd9) { /* it came as a value, a short text */
+        value += 2;
+        size -= 2;
+    }
     memcpy(text, value, size);
     text[size] = '\0';
     for (char *token = strtok(text, " "); token; token = strtok(NULL, " ")) {

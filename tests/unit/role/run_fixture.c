@@ -254,6 +254,13 @@ static void take(struct run *run, const struct phx_event *event)
         ck_assert_int_lt(run->nleftovers, 8);
         run->leftovers[run->nleftovers++] = *event;
         break;
+    case PHX_EVENT_TEST_STARTED:
+    case PHX_EVENT_TEST_ENDED:
+    case PHX_EVENT_MACHINE_UP:
+    case PHX_EVENT_MACHINE_DOWN:
+    case PHX_EVENT_MACHINE_SAYS:
+    case PHX_EVENT_WORKER_WANTED:
+        ck_abort_msg("an event of machines (%d) in a run without any", (int)event->kind);
     }
 }
 

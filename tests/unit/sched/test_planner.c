@@ -118,6 +118,7 @@ static int model_together(const struct suite *s, uint32_t a, uint32_t b)
     case PHX_DIST_LOAD:
     case PHX_DIST_WORKSTEAL:
     case PHX_DIST_MAIL:
+    case PHX_DIST_DEALT:
         break;
     }
     return 0;
