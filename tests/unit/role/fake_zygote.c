@@ -163,8 +163,9 @@ static void do_deed(const char *what, int channel)
         raise(SIGSTOP);
     } else if (strcmp(what, "pause") == 0) {
         sleep_forever();
-    } else if (sscanf(what, "due%d", &number) ==
-               1) { /* in so many ms, with a signal that it survives */
+    } else if (sscanf(what, "nap%d", &number) == 1) {
+        phx_clock_sleep(number * PHX_MS);
+    } else if (sscanf(what, "due%d", &number) == 1) { /* with a signal that it survives */
         signal(SIGRTMIN + 1, note_signal);
         const struct phx_runq_deadline deadline = {.at = phx_clock_now() + number * PHX_MS,
                                                    .timeout = number * PHX_MS,

@@ -15,9 +15,9 @@
  *                          an interpreter into this worker
  *
  * Deeds of a test: dueN (its deadline is in N ms; then the worker survives the signal for its
- * stacks, and writes "stacks" for them), lift (of that deadline). Deeds of any: sigN, exitN, stop
- * (by SIGSTOP), pause (for ever), gate (until the file is gone), garbage (on the channel, then
- * pause). The others stand where they are done. */
+ * stacks, and writes "stacks" for them), lift (of that deadline). Deeds of any: napN (N ms), sigN,
+ * exitN, stop (by SIGSTOP), pause (for ever), gate (until the file is gone), garbage (on the
+ * channel, then pause). The others stand where they are done. */
 #ifndef PHX_TEST_FAKE_ZYGOTE_H
 #define PHX_TEST_FAKE_ZYGOTE_H
 

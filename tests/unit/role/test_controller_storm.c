@@ -29,7 +29,7 @@ static uint32_t below(uint32_t limit)
 /* Misdeeds of tests. Those that leave a process behind need a guard that ends it. A channel that is
  * closed, and held open by such a process, looks like a test that takes for ever: so only where
  * there is none. */
-static void write_script(char *script, int guard_lives)
+static void write_script(char *script, int guard_lives, int with_timeouts)
 {
     static const char *const deeds[] = {"sig9",    "sig11", "exit0", "exit3",  "garbage",
                                         "badtype", "bad",   "words", "regroup"};
@@ -46,6 +46,13 @@ static void write_script(char *script, int guard_lives)
         }
         uint32_t test = below(run.ntests);
         used += (size_t)snprintf(script + used, SCRIPT_MAX - used, "t=%u:%s:%s ", test, when, what);
+    }
+    /* Tests that end about when their time is over, and one that never does. */
+    for (uint32_t n = with_timeouts ? below(4) : 0; n > 0; n--) {
+        uint32_t test = below(run.ntests), due = below(80), nap = below(120);
+        used += (size_t)snprintf(script + used, SCRIPT_MAX - used,
+                                 "t=%u:call:due%u t=%u:call:nap%u t=%u:call:%s ", test, due, test,
+                                 nap, test, n == 3 ? "pause" : "lift");
     }
 }
 
@@ -140,9 +147,12 @@ static void run_once(uint64_t seed)
     run.max_restarts = restarts[below(4)];
     run.exit_patience = 100 * PHX_MS;
     int guard_lives = below(4) != 0;
-    write_script(script, guard_lives);
+    int with_timeouts = below(2) == 0;
+    write_script(script, guard_lives, with_timeouts);
     run.script = script;
     run_open(&run);
+    if (with_timeouts)
+        phx_controller_heed_timeouts(run.c);
     for (uint32_t n = below(4); n > 0; n--) {
         let_pass(below(20000) * (PHX_MS / 1000));
         if (is_over(&run))
