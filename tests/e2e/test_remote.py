@@ -146,7 +146,7 @@ def test_two_machines_say_what_one_process_says(project: Project, server: Server
     project.write(SUITE)
     expected = project.run()
     assert expected.code == 1
-    run = project.run(f"--tx={server.tx('a')}", f"--tx=2*{server.tx('b')}")
+    run = project.run(f"--tx={server.tx('a')}", f"--tx=2*{server.tx('b')}", together=2)
     assert (run.code, run.counts) == (expected.code, expected.counts), run
     assert run.outcomes == expected.outcomes
     assert run.junit() == expected.junit()
@@ -373,7 +373,7 @@ def start_waiting(project: Project, *args: str) -> tuple[Running, int]:
         shown = "\ntest_waits.py::test_waits" in running.output()
         return (shown and mark.exists()) or running.process.poll() is not None
 
-    wait_until(is_running, "the test", 60)
+    wait_until(is_running, "the test")
     assert mark.exists(), running.wait()
     return running, node_of(int(mark.read_text()))
 
@@ -426,7 +426,7 @@ def test_nothing_stays_when_the_controller_is_killed(project: Project, server: S
     running, _ = start_waiting(project, f"--tx={server.tx('a')}", f"--tx={server.tx('b')}")
     os.kill(running.pid, signal.SIGKILL)
     running.process.wait()
-    wait_until(lambda: not marked_processes(running.mark), "the end of everything", 10)
+    wait_until(lambda: not marked_processes(running.mark), "the end of everything")
     running.wait()
 
 
