@@ -172,7 +172,8 @@ int phx_controller_ask_machine(struct phx_controller *controller, uint32_t numbe
 /* Every worker there starts afresh; instead of a set-up, after all were asked for. */
 void phx_controller_spawn_on_machine(struct phx_controller *controller, uint32_t machine);
 
-/* After how long a silence a machine is lost (0: 30 s), and whether what ran there runs again. */
+/* After how long a silence a machine that has answered is lost (0: 30 s), and whether what ran
+ * there runs again. */
 void phx_controller_set_loss(struct phx_controller *controller, phx_ns silence_max, int reruns);
 
 /* Waits until something may have happened, at most `timeout` (< 0: for ever). `wake_fd` (or -1)

@@ -240,8 +240,8 @@ static void look_for_silence(struct phx_machine *machine, phx_ns now)
         machine->heard_at = now;
     }
     phx_ns most = c->silence_max > 0 ? c->silence_max : SILENCE_MAX;
-    if (machine->state == PHX_MACHINE_CONNECTING && most < FIRST_WORD_MAX && c->silence_max == 0)
-        most = FIRST_WORD_MAX;
+    if (machine->state == PHX_MACHINE_CONNECTING && most < FIRST_WORD_MAX)
+        most = FIRST_WORD_MAX; /* a login, and an interpreter that starts, take their time */
     if (machine->state <= PHX_MACHINE_UP && now - machine->heard_at >= most)
         phx_machine_lose(machine, "nothing was heard of it for %lld s",
                          (long long)((now - machine->heard_at) / PHX_S));
