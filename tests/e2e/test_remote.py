@@ -59,9 +59,11 @@ class Server:
             AcceptEnv {MARK} PHALANX_E2E_*
             SetEnv PYTHONPATH={RECORDING} XDG_CACHE_HOME={home}/cache
         """)
+        self.nobody = socket.socket()  # has a port, which nobody else gets, and does not listen
+        self.nobody.bind(("127.0.0.1", 0))
         blocks = {
             "a b": f"Port {self.port}\nIdentityFile {home}/key",
-            "refused": f"Port {free_port()}",
+            "refused": f"Port {self.nobody.getsockname()[1]}",
             "stranger": f"Port {self.port}\nUserKnownHostsFile {home}/wrongly_known",
             "locked": f"Port {self.port}\nIdentityFile {home}/other_key",
         }
@@ -99,6 +101,7 @@ class Server:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.nobody.close()
         self.log.close()
 
 
