@@ -19,7 +19,7 @@ static void check_all_ran(const struct fleet *fleet, uint64_t crashed)
 
 static void run_rounds(struct fleet *fleet, uint32_t nwaiting, uint64_t crashed)
 {
-    for (uint64_t seed = 1; seed <= fleet_rounds(5); seed++) {
+    for (uint64_t seed = 1; seed <= fleet_rounds(3); seed++) {
         fleet_open(fleet, seed);
         fleet_run(fleet, nwaiting);
         check_all_ran(fleet, crashed);
@@ -129,7 +129,7 @@ START_TEST(a_lost_test_is_waited_for)
                           .unit = 1,
                           .deeds = {{"unheard=0", "unheard=1", "unheard=2"}},
                           .max_restarts = -1};
-    for (uint64_t seed = 1; seed <= fleet_rounds(5); seed++) {
+    for (uint64_t seed = 1; seed <= fleet_rounds(3); seed++) {
         fleet_open(&fleet, seed);
         fleet_run(&fleet, 0);
         check_all_ran(&fleet, 3);
@@ -160,7 +160,7 @@ START_TEST(no_worker_is_left_anywhere)
                           .unit = 1,
                           .deeds = {{"kill=2", "kill=50"}, {"kill=2", "kill=50"}},
                           .max_restarts = 0};
-    for (uint64_t seed = 1; seed <= fleet_rounds(5); seed++) {
+    for (uint64_t seed = 1; seed <= fleet_rounds(3); seed++) {
         struct phx_account account;
         fleet_open(&fleet, seed);
         fleet_run(&fleet, 0);
@@ -181,7 +181,7 @@ START_TEST(a_machine_that_is_lost)
                           .unit = 1,
                           .deeds = {{"vanish=10"}},
                           .max_restarts = -1};
-    for (uint64_t seed = 1; seed <= fleet_rounds(5); seed++) {
+    for (uint64_t seed = 1; seed <= fleet_rounds(3); seed++) {
         struct phx_account account;
         fleet.reruns = seed % 2 == 0;
         fleet.deeds[0][0] = seed % 4 < 2 ? "vanish=10" : "vanish=0";

@@ -25,7 +25,7 @@ static void run_rounds(struct fleet *fleet, uint32_t nwaiting)
 {
     fleet->is_real = 1;
     fleet->max_restarts = -1;
-    for (uint64_t round = 0; round < fleet_rounds(4); round++) {
+    for (uint64_t round = 0; round < fleet_rounds(3); round++) {
         fleet_open(fleet, round);
         fleet_run(fleet, nwaiting);
         check_all_ran(fleet);
@@ -100,7 +100,7 @@ START_TEST(workers_that_die)
                           .deeds = {{script}, {script}},
                           .is_real = 1,
                           .max_restarts = -1};
-    for (uint64_t round = 0; round < fleet_rounds(4); round++) {
+    for (uint64_t round = 0; round < fleet_rounds(3); round++) {
         struct phx_account account;
         fleet_open(&fleet, round);
         fleet_run(&fleet, 0);
