@@ -37,10 +37,12 @@ def make_key(path: Path) -> str:
 
 class Server:
     """An sshd that lets one key in, and a client's configuration with names for it: a and b are machines,
-    the others are each wrong in one way."""
+    the others are each wrong in one way. A login there finds an empty home: what somebody's shell does at its
+    start (pyenv waits for a minute for a lock that a killed one has left) is none of these tests' business."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        (home / "away").mkdir()
         self.port = free_port()
         host_key = make_key(home / "host_key")
         other_key = make_key(home / "other_key")
@@ -57,7 +59,7 @@ class Server:
             PasswordAuthentication yes
             KbdInteractiveAuthentication no
             AcceptEnv {MARK} PHALANX_E2E_*
-            SetEnv PYTHONPATH={RECORDING} XDG_CACHE_HOME={home}/cache
+            SetEnv PYTHONPATH={RECORDING} XDG_CACHE_HOME={home}/cache HOME={home}/away
         """)
         self.nobody = socket.socket()  # has a port, which nobody else gets, and does not listen
         self.nobody.bind(("127.0.0.1", 0))
