@@ -12,9 +12,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from runner import MARK, RECORDING, Project, Running, marked_processes, wait_until
+from runner import MARK, RECORDING, Project, Run, Running, marked_processes, wait_until
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 pytestmark = pytest.mark.skipif(
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs sshd, ssh and rsync: scripts/install_packages.sh remote",
 )
 PYTHON = f"//python={sys.executable}"
+PATIENCE_S = 300.0  # on a machine with dozens of processes for each core
 
 
 def free_port() -> int:
@@ -90,7 +92,7 @@ class Server:
         self.process = subprocess.Popen(
             [SSHD, "-D", "-e", "-f", str(home / "sshd_config")], stderr=self.log
         )
-        wait_until(self._listens, "sshd")
+        wait_until(self._listens, "sshd", PATIENCE_S)
 
     def _listens(self) -> bool:
         assert self.process.poll() is None, (self.home / "log").read_text()
@@ -105,6 +107,16 @@ class Server:
         self.process.wait()
         self.nobody.close()
         self.log.close()
+
+
+class PatientProject(Project):
+    def run(self, *args: str, timeout: float = PATIENCE_S, **options: Any) -> Run:
+        return super().run(*args, timeout=timeout, **options)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return PatientProject(tmp_path / "home")
 
 
 @pytest.fixture(scope="module")
@@ -379,7 +391,7 @@ def start_waiting(project: Project, *args: str) -> tuple[Running, int]:
         return (shown and mark.exists()) or running.process.poll() is not None
 
     wait_until(is_running, "the test")
-    assert mark.exists(), running.wait()
+    assert mark.exists(), running.wait(PATIENCE_S)
     return running, node_of(int(mark.read_text()))
 
 
@@ -388,9 +400,9 @@ def test_a_machine_that_dies(project: Project, server: Server, lost: str) -> Non
     machines = (f"--tx={server.tx('a')}", f"--tx={server.tx('b')}")
     running, node = start_waiting(project, *machines, f"--lost={lost}")
     os.kill(node, signal.SIGKILL)
-    wait_until(lambda: "lost " in running.output(), "the loss")
+    wait_until(lambda: "lost " in running.output(), "the loss", PATIENCE_S)
     (project.home / "go").touch()
-    run = running.wait()
+    run = running.wait(PATIENCE_S)
     if lost == "rerun":
         assert (run.code, run.counts) == (0, {"passed": 31}), run
     else:
@@ -400,12 +412,12 @@ def test_a_machine_that_dies(project: Project, server: Server, lost: str) -> Non
 
 def test_a_machine_that_freezes(project: Project, server: Server) -> None:
     machines = (f"--tx={server.tx('a')}", f"--tx={server.tx('b')}")
-    running, node = start_waiting(project, *machines, "--lost-after=8")
+    running, node = start_waiting(project, *machines, "--lost-after=20")
     os.kill(node, signal.SIGSTOP)
-    wait_until(lambda: "lost " in running.output(), "the loss")
+    wait_until(lambda: "lost " in running.output(), "the loss", PATIENCE_S)
     os.kill(node, signal.SIGCONT)
     (project.home / "go").touch()
-    run = running.wait()
+    run = running.wait(PATIENCE_S)
     assert (run.code, run.counts) == (1, {"failed": 1, "passed": 30}), run
     assert "nothing was heard of it for" in run.out, run
 
@@ -415,7 +427,7 @@ def test_the_only_machine_dies(project: Project, server: Server) -> None:
         project, f"--tx={server.tx('a')}", "--order=collection", "test_waits.py", "test_many.py"
     )
     os.kill(node, signal.SIGKILL)
-    run = running.wait()
+    run = running.wait(PATIENCE_S)
     assert (run.code, run.counts["failed"]) == (1, 1), run
     assert "30 not run, as no worker was left" in run.out, run
 
@@ -423,7 +435,7 @@ def test_the_only_machine_dies(project: Project, server: Server) -> None:
 def test_interrupt(project: Project, server: Server) -> None:
     running, _ = start_waiting(project, f"--tx={server.tx('a')}", f"--tx={server.tx('b')}")
     os.kill(running.pid, signal.SIGINT)
-    run = running.wait()
+    run = running.wait(PATIENCE_S)
     assert run.code == 2, run
 
 
@@ -432,7 +444,7 @@ def test_nothing_stays_when_the_controller_is_killed(project: Project, server: S
     os.kill(running.pid, signal.SIGKILL)
     running.process.wait()
     wait_until(lambda: not marked_processes(running.mark), "the end of everything")
-    running.wait()
+    running.wait(PATIENCE_S)
 
 
 def test_stop_at_the_first_failure(project: Project, server: Server) -> None:
@@ -446,7 +458,9 @@ def test_work_goes_where_there_is_none(project: Project, server: Server) -> None
     machines = (f"--tx={server.tx('a')}", f"--tx={server.tx('b')}")
     running, _ = start_waiting(project, *machines)
     record = project.home / "run1" / "record"
-    wait_until(lambda: record.read_text().count('"category": "passed"') >= 30, "the others")
+    wait_until(
+        lambda: record.read_text().count('"category": "passed"') >= 30, "the others", PATIENCE_S
+    )
     (project.home / "go").touch()
-    run = running.wait()
+    run = running.wait(PATIENCE_S)
     assert (run.code, run.counts) == (0, {"passed": 31}), run
