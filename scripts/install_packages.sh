@@ -72,3 +72,6 @@ esac
 $as_root apt-get update -qq
 # shellcheck disable=SC2086 # a list of names
 $as_root apt-get install -y -qq --no-install-recommends $packages >/dev/null
+case $packages in # nor at the next start of the machine
+*openssh-server*) ! has systemctl || $as_root systemctl disable --quiet ssh.service ssh.socket 2>/dev/null || true ;;
+esac
