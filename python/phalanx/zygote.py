@@ -38,7 +38,8 @@ def preload() -> None:
 
 
 def main(channel: int) -> NoReturn:
-    # Until there is something to interrupt, Ctrl-C ends this process without a traceback.
+    # Until there is something to interrupt, Ctrl-C ends this process without a traceback. The guard holds it
+    # back while the interpreter starts, which would have one; Zygote() lets it through.
     interrupt_handler = signal.getsignal(signal.SIGINT)
     if interrupt_handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

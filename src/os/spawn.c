@@ -142,14 +142,15 @@ IN_CHILD static int place_fds(struct job *job)
     return 0;
 }
 
-/* exec keeps ignored signals ignored, so every one is set to default; then none is blocked. */
-IN_CHILD static void reset_signals(void)
+/* exec keeps ignored signals ignored, so every one is set to default; then none is blocked but the
+ * interrupt that is to be held. */
+IN_CHILD static void reset_signals(const struct phx_spawn *what)
 {
     const uint64_t defaults[4] = {0}; /* the kernel's struct sigaction: SIG_DFL, no flags or mask */
     for (int number = 1; number <= SIGNALS; number++)
         syscall(SYS_rt_sigaction, number, defaults, NULL, SIGNALS / 8);
-    const uint64_t nothing = 0;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &nothing, NULL, SIGNALS / 8);
+    const uint64_t mask = what->hold_interrupts ? UINT64_C(1) << (SIGINT - 1) : 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, SIGNALS / 8);
 }
 
 /* Returns only on failure; what it returns is the exit status of a process that nobody sees. */
@@ -172,7 +173,7 @@ IN_CHILD static int child(void *context)
         return failed(job, STEP_DIRECTORY);
     if (place_fds(job) < 0)
         return -1;
-    reset_signals();
+    reset_signals(what);
     execve(what->argv[0], (char *const *)what->argv, job->environment);
     return failed(job, STEP_EXEC);
 }

@@ -20,9 +20,11 @@ struct phx_spawn {
     int new_group;       /* becomes the leader of a process group of its own */
     int die_with_parent; /* SIGKILL when the calling *thread* ends (PR_SET_PDEATHSIG): a second line
                             only */
+    int hold_interrupts; /* SIGINT is blocked there, until the program says that it can take one */
 };
 
-/* Starts a program with default signal handling and an empty signal mask. A failed exec, directory
+/* Starts a program with default signal handling and, but for what hold_interrupts says, an empty
+ * signal mask. A failed exec, directory
  * or descriptor is reported here, by value, not as an exit status. out_pid, out_pidfd   set on
  * success only; the pidfd (CLOEXEC) and the duty to reap are the caller's Returns              0,
  * or a negative code with *err filled: which step, which path Safe in a process with threads and

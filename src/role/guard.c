@@ -90,7 +90,8 @@ static void start_program(struct phx_guard *g, const struct phx_msg_spawn *msg, 
                              .fds = fds,
                              .nfds = sizeof fds / sizeof *fds,
                              .new_group = 1,
-                             .die_with_parent = 1};
+                             .die_with_parent = 1,
+                             .hold_interrupts = 1};
     struct phx_err err;
     pid_t pid = 0;
     int pidfd = -1;

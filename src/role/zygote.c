@@ -33,8 +33,18 @@ int phx_zygote_send(struct phx_zygote *zygote, uint16_t type, const void *body, 
     return phx_frame_write(zygote->channel, type, body, size, NULL, 0);
 }
 
+/* The guard starts it with SIGINT blocked. */
+static void let_interrupts_through(void)
+{
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
+}
+
 int phx_zygote_open(struct phx_zygote *zygote, int channel, struct phx_err *err)
 {
+    let_interrupts_through();
     phx_log_role("zygote");
     *zygote = (struct phx_zygote){.channel = channel, .birth = no_birth};
     phx_inbox_init(&zygote->in);

@@ -39,7 +39,8 @@ struct phx_zygote {
     struct phx_birth birth; /* between prepare and settle/become; descriptors are -1 otherwise */
 };
 
-/* Says hello on `channel` (taken on success). Returns 0 or a negative code. */
+/* Lets SIGINT through, for which a handler is set by now, and says hello on `channel` (taken on
+ * success). Returns 0 or a negative code. */
 int phx_zygote_open(struct phx_zygote *zygote, int channel, struct phx_err *err);
 
 /* Writes a message to the controller, waiting for it. */

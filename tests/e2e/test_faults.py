@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from expected import DIST_MODES
-from runner import Project, Run, Running, marked_processes, states, wait_gone, wait_until
+from runner import RECORDING, Project, Run, Running, marked_processes, states, wait_gone, wait_until
 
 NOTE = """
 import os, signal, subprocess, sys, threading, time
@@ -680,6 +680,28 @@ def test_interrupt_while_the_zygote_starts(project: Project, delay: float) -> No
     os.kill(running.pid, signal.SIGINT)
     run = running.wait()
     assert run.code != 0 and "phalanx/zygote.py" not in run.err, str(run)
+
+
+def test_interrupt_while_the_zygote_is_no_interpreter_yet(project: Project) -> None:
+    """It is held back until there is somebody who can take it."""
+    project.write(
+        {
+            "early/sitecustomize.py": """
+                import time
+                if b"phalanx.zygote" in open("/proc/self/cmdline", "rb").read():
+                    open("starting", "w").close()
+                    time.sleep(3)
+            """,
+            "test_a.py": "import time\ndef test_a(): time.sleep(60)\n",
+        }
+    )
+    path = os.pathsep.join([str(RECORDING), str(project.path / "early")])
+    running = project.start("-n2", env={"PYTHONPATH": path})
+    wait_until(project.path.joinpath("starting").exists, "the zygote")
+    time.sleep(1)  # pytest itself has a traceback while it starts
+    os.kill(running.pid, signal.SIGINT)
+    run = running.wait()
+    assert run.code != 0 and "sitecustomize" not in run.err, str(run)
 
 
 def test_interrupt_at_the_end(project: Project) -> None:

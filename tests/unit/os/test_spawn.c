@@ -147,10 +147,12 @@ START_TEST(a_program_gets_what_was_asked_for)
     const char *environment[] = {"MARK=here", NULL};
     const char *text = output_of((struct phx_spawn){.argv = report_argv,
                                                     .environment = environment,
+                                                    .hold_interrupts = 1,
                                                     .directory = "/usr",
                                                     .new_group = 1,
                                                     .die_with_parent = 1},
                                  NULL, 0);
+    assert_has(text, "blocked: 2\n");
     assert_has(text, "leads: 1\n");
     assert_has(text, "dies: 9\n");
     assert_has(text, "directory: /usr\n");
