@@ -146,6 +146,8 @@ static void add_own(struct phx_dealer *dealer, uint32_t machine, struct portion 
     uint32_t spans = 0;
     for (uint32_t i = 0; i < plan->nspans; i++)
         spans += dealer->owner[i] == machine && plan->spans[i].lo < plan->spans[i].hi;
+    if (spans == 0)
+        return;
     uint32_t wanted = portion->least;
     for (uint32_t i = 0; i < plan->nspans && portion->count >= 0; i++) {
         struct phx_plan_span *span = &plan->spans[i];
