@@ -203,11 +203,12 @@ class Suite(Project):
 
     options = ()
 
-    def __init__(self, home: Path, source: Path) -> None:
+    def __init__(self, home: Path, name: str, case: Any) -> None:
         shutil.rmtree(home, ignore_errors=True)
         super().__init__(home)
         ignored = shutil.ignore_patterns("__pycache__", "case.py")
-        shutil.copytree(source, self.path, dirs_exist_ok=True, ignore=ignored)
+        for source in filter(None, (case.files_of, name)):
+            shutil.copytree(SUITES / source, self.path, dirs_exist_ok=True, ignore=ignored)
         if not (self.path / "pytest.ini").exists():
             (self.path / "pytest.ini").write_text("[pytest]\n")  # that of phalanx itself is above
 
@@ -249,7 +250,7 @@ def normalize(value: Any) -> Any:
 
 def run_mode(name: str, case: Any, mode: Mode) -> tuple[dict[str, Any], list[str]]:
     """What is compared of the runs in this mode, and their lines on where workers part."""
-    suite = Suite(BUILD / "runs" / name / mode.name, SUITES / name)
+    suite = Suite(BUILD / "runs" / name / mode.name, name, case)
     environment = dict(case.environment)
     arguments: list[str] = []
     if case.autoload:

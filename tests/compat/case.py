@@ -41,4 +41,5 @@ class Case:
     """Differences that are not mended, by name of what differs, with their cause."""
     parts: str = "forked after collection"
     """Where the workers part, as the run tells it, unless interpreters are asked for: the beginning, as a pattern."""
+    files_of: str = ""  # another case: its files are this suite's too, below those of its own
     programs: list[str] = dataclasses.field(default_factory=list)  # skipped unless they are in PATH

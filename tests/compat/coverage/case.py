@@ -18,6 +18,7 @@ def output(run, folder):
 
 CASE = Case(
     plugin="coverage",
+    files_of="cov",
     exercises="coverage that `COVERAGE_PROCESS_START` begins in every Python of the run, without a plugin: lines run "
     "at import, before there are workers, and in them; data of each process, combined",
     load=[],
