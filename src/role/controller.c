@@ -168,7 +168,7 @@ static int make_queue(struct phx_controller *c, const struct phx_plan *plan, str
 static int plan_fleet(struct phx_controller *c, struct phx_plan *plan, struct phx_reasons *reasons,
                       struct phx_err *err)
 {
-    struct phx_plan ledger;
+    struct phx_plan ledger = {0};
     if (plan->ngroups > 0)
         return phx_err_set(err, PHX_E_APART,
                            "tests are marked phalanx_exclusive or phalanx_limit: run these without "
@@ -187,7 +187,7 @@ static int plan_fleet(struct phx_controller *c, struct phx_plan *plan, struct ph
 static int plan_queue(struct phx_controller *c, const struct phx_planner_options *options,
                       struct phx_err *err)
 {
-    struct phx_plan plan;
+    struct phx_plan plan = {0};
     int status = phx_planner_make(&plan, &c->collection, options);
     if (status < 0)
         return phx_err_set(err, status, "cannot plan the run");

@@ -142,6 +142,10 @@ int phx_controller_send_requests(struct phx_controller *c);
 /* Forgets the request for `number`, once it is answered. */
 void phx_controller_drop_request(struct phx_controller *c, uint32_t number);
 
+/* A member that was asked for cannot be: its share is anyone's. c->text says why. Returns 1, with
+ * the event. */
+int phx_controller_fork_failed(struct phx_member *member, struct phx_event *out);
+
 /* Makes the member for a worker that is asked for. Returns 0 or a negative code. */
 int phx_controller_add_member(struct phx_controller *c, uint32_t number, struct phx_err *err);
 

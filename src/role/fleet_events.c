@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "role/fleet.h"
+#include "sched/match.h"
 #include "wire/msg.h"
 
 static int greeted(struct phx_machine *machine, const struct phx_message *msg)
@@ -93,20 +94,6 @@ static int message(struct phx_machine *machine, struct phx_member *member,
     return 1;
 }
 
-static int is_same(const struct phx_collection *a, const struct phx_collection *b)
-{
-    if (phx_collection_count(a) != phx_collection_count(b))
-        return 0;
-    for (uint32_t i = 0; i < phx_collection_count(a); i++) {
-        size_t a_size, b_size;
-        const char *a_id = phx_collection_node_id(a, i, &a_size);
-        const char *b_id = phx_collection_node_id(b, i, &b_size);
-        if (a_size != b_size || memcmp(a_id, b_id, a_size) != 0)
-            return 0;
-    }
-    return 1;
-}
-
 /* Its zygote has collected, or a worker; the list of the first there is its node's, and has to be
  * the run's, test by test: all that is said of tests from here on are numbers. */
 static int collected(struct phx_machine *machine, struct phx_member *member,
@@ -124,7 +111,7 @@ static int collected(struct phx_machine *machine, struct phx_member *member,
             c->has_collection = 1;
             phx_collection_init(list);
         } else {
-            differs = !is_same(&c->collection, list);
+            differs = !phx_match_in_order(&c->collection, list);
         }
     }
     phx_collection_fini(list);
@@ -155,19 +142,11 @@ static int worker_up(struct phx_member *member, const struct phx_node_event *tol
 
 static int fork_failed(struct phx_member *member, struct phx_event *out)
 {
-    struct phx_controller *c = member->controller;
     if (member->state != PHX_MEMBER_ASKED)
         return PHX_E_PROTO;
-    phx_member_down(member);
     member->machine->alive--;
     member->machine->room -= member->machine->room > 0;
-    c->nactive--;
-    c->is_short = 1;
-    if (c->queue_mem)
-        phx_runq_bury(&c->queue, member->number, NULL);
-    *out = (struct phx_event){
-        .kind = PHX_EVENT_FORK_FAILED, .number = (int32_t)member->number, .text = c->text};
-    return 1;
+    return phx_controller_fork_failed(member, out);
 }
 
 static int64_t replacement(struct phx_member *member)

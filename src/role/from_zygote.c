@@ -4,11 +4,11 @@
  * Runs in the controller, in the loop's thread. */
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
 #include "role/controller_impl.h"
+#include "sched/match.h"
 #include "wire/msg.h"
 
 enum { RESPAWN_MAX = 8 }; /* zygotes that one run may wear out */
@@ -26,20 +26,6 @@ void phx_controller_on_zygote_gone(struct phx_watch *watch)
     phx_channel_drain(&zygote->channel);
 }
 
-static int same_collection(const struct phx_collection *a, const struct phx_collection *b)
-{
-    if (phx_collection_count(a) != phx_collection_count(b))
-        return 0;
-    for (uint32_t i = 0; i < phx_collection_count(a); i++) {
-        size_t a_size, b_size;
-        const char *a_id = phx_collection_node_id(a, i, &a_size);
-        const char *b_id = phx_collection_node_id(b, i, &b_size);
-        if (a_size != b_size || memcmp(a_id, b_id, a_size) != 0)
-            return 0;
-    }
-    return 1;
-}
-
 /* The first zygote's collection is the run's. A later one must have collected the same, or it
  * cannot replace it: positions in the run queue would mean other tests. */
 static int collected(struct phx_controller *c, struct phx_zygote_peer *zygote,
@@ -50,7 +36,7 @@ static int collected(struct phx_controller *c, struct phx_zygote_peer *zygote,
         count != phx_collection_count(&zygote->collected))
         return PHX_E_PROTO; /* a test that did not arrive would be missed by nobody */
     if (zygote->generation > 1) {
-        int same = c->has_collection && same_collection(&c->collection, &zygote->collected);
+        int same = c->has_collection && phx_match_in_order(&c->collection, &zygote->collected);
         phx_collection_fini(&zygote->collected);
         if (!same) {
             snprintf(zygote->why, sizeof zygote->why,
@@ -70,6 +56,21 @@ static int collected(struct phx_controller *c, struct phx_zygote_peer *zygote,
     return 1;
 }
 
+int phx_controller_fork_failed(struct phx_member *member, struct phx_event *out)
+{
+    struct phx_controller *c = member->controller;
+    phx_member_down(member);
+    c->nactive--;
+    c->is_short = 1;
+    if (c->queue_mem)
+        phx_runq_bury(&c->queue, member->number, NULL);
+    if (c->post)
+        phx_post_bury(c->post, member->number);
+    *out = (struct phx_event){
+        .kind = PHX_EVENT_FORK_FAILED, .number = (int32_t)member->number, .text = c->text};
+    return 1;
+}
+
 static int fork_failed(struct phx_controller *c, uint32_t number, struct phx_event *out)
 {
     struct phx_member *member = number < c->members_max ? c->members[number] : NULL;
@@ -77,16 +78,7 @@ static int fork_failed(struct phx_controller *c, uint32_t number, struct phx_eve
         return PHX_E_PROTO;
     phx_controller_drop_request(c, number);
     phx_controller_send_requests(c);
-    phx_member_down(member);
-    c->nactive--;
-    c->is_short = 1;
-    if (c->queue_mem)
-        phx_runq_bury(&c->queue, number, NULL);
-    if (c->post)
-        phx_post_bury(c->post, number);
-    *out = (struct phx_event){
-        .kind = PHX_EVENT_FORK_FAILED, .number = (int32_t)number, .text = c->text};
-    return 1;
+    return phx_controller_fork_failed(member, out);
 }
 
 static void send_number(struct phx_channel *channel, uint16_t type, uint64_t number)

@@ -44,8 +44,10 @@ static struct named *sort(const struct phx_collection *tests)
     return sorted;
 }
 
-static int is_same_order(const struct phx_collection *a, const struct phx_collection *b)
+int phx_match_in_order(const struct phx_collection *a, const struct phx_collection *b)
 {
+    if (phx_collection_count(a) != phx_collection_count(b))
+        return 0;
     for (uint32_t test = 0; test < phx_collection_count(a); test++) {
         struct named left = named_at(a, test), right = named_at(b, test);
         if (compare_ids(&left, &right) != 0)
@@ -60,7 +62,7 @@ int phx_match(const struct phx_collection *reference, const struct phx_collectio
     uint32_t count = phx_collection_count(reference);
     if (count != phx_collection_count(other))
         return 0;
-    if (is_same_order(reference, other)) {
+    if (phx_match_in_order(reference, other)) {
         *out_places = NULL;
         return 1;
     }

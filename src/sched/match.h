@@ -12,6 +12,9 @@
 
 #include "sched/collection.h"
 
+/* Whether both lists have the same node ids in the same order. */
+int phx_match_in_order(const struct phx_collection *a, const struct phx_collection *b);
+
 /* Compares `other` with `reference`.
  * out_places  set when the result is 1: NULL if the lists are the same in order too, else for each
  *             test of the reference its place in the other list; the caller frees it

@@ -1,5 +1,6 @@
 #include "sched/seam.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -63,6 +64,7 @@ static uint32_t capped(uint64_t us)
 /* The next one's part of what the set-ups of one test cost together. */
 static uint32_t share_of(uint32_t us, struct opening *opening)
 {
+    assert(opening->count > 0); /* who asks is one of them */
     return us / opening->count + (opening->served++ < us % opening->count);
 }
 
