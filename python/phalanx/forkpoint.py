@@ -17,7 +17,16 @@ from typing import Any
 
 import pytest
 
-from phalanx import _engine, adapters, coverage_data, forking, frames, identity, resources
+from phalanx import (
+    _engine,
+    adapters,
+    coverage_data,
+    forking,
+    frames,
+    identity,
+    resources,
+    setups,
+)
 
 AFTER_COLLECTION = "after collection"
 
@@ -29,6 +38,7 @@ class ForkPoint:
         self.worker: _engine.Worker | None = None
         self.name = "zygote"
         self.config: pytest.Config | None = None  # the earliest there is
+        self.early_setups = setups.EarlySetups()
         self.input: dict[str, Any] = {}  # workerinput, in a worker
         self.workerinput: identity.WorkerInput | None = None  # the same as plugins see it
         self.inherited = forking.Inherited()
@@ -135,7 +145,7 @@ class ForkPoint:
             return None
         if not self._may_check:
             return resources.find_held_lock()
-        return self.watch.find(
+        return self.early_setups.find() or self.watch.find(
             adapters.repaired_descriptors(self.config) if self.config is not None else set()
         )
 

@@ -106,6 +106,7 @@ class WorkerInteractor:
     @pytest.hookimpl
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session
+        self._fork_point.early_setups.session_started(session)
         logfile.configured()
         self._fork_point.give_files()
         self._rare_collections.begin()
@@ -335,6 +336,8 @@ class WorkerInteractor:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> None:
+        if self.worker is None:
+            self._fork_point.early_setups.fixture_begins(fixturedef)
         self._shared.on_set_up(fixturedef)
 
     # ---- both ----

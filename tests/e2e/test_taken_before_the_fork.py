@@ -420,3 +420,77 @@ def test_pastebin_is_sent_once(project: Project) -> None:
     run = project.run(*BY_FILE, "--pastebin=all")
     assert run.counts["passed"] == 6 and "forked after collection" in run.lines, str(run)
     assert project.log() == ["sent"]
+
+
+# ---- fixtures that a plugin sets up before any test ----
+
+EARLY_SETUP = """
+    import os, pytest
+
+    def pytest_collection_finish(session):
+        item, stack = session.items[0], session._setupstate.stack
+        stack[session] = ([session.teardown], None)
+        stack[item] = ([], None)
+        item._request.getfixturevalue("resource")
+        del stack[item]
+        item._initrequest()
+        {forget}
+
+    @pytest.fixture(scope="session")
+    def resource():
+        owner = os.getpid()
+        yield owner
+        with open("torn down", "a") as file:
+            file.write(f"{{os.getpid() == owner}}\\n")
+"""
+USES_RESOURCE = """
+    import os
+
+    def test_is_of_this_process(resource):
+        assert resource == os.getpid()
+"""
+
+
+@pytest.mark.parametrize(
+    ("forget", "torn_down"),
+    [("", ["True", "True"]), ("stack.clear()", [])],
+    ids=["with its teardown", "the value alone"],
+)
+def test_a_fixture_set_up_while_collecting(
+    project: Project, forget: str, torn_down: list[str]
+) -> None:
+    """Who has set it up has it, and nobody else: a worker forked from there would have its value, and tear it
+    down once more. (Who forgets the teardown has none, with workers and without.)"""
+    project.write({"conftest.py": EARLY_SETUP.format(forget=forget), **files(USES_RESOURCE)})
+    assert project.run("-n0").counts == {"passed": 2}
+    log = project.path / "torn down"
+    log.unlink(missing_ok=True)
+    run = project.run(*BY_FILE)
+    assert run.counts == {"passed": 2} and run.code == 0, str(run)
+    assert run.has_line(r"spawned: something set up the fixture 'resource' \(conftest\.py:\d+\)")
+    assert (log.read_text().split() if log.exists() else []) == torn_down
+
+
+def test_a_collector_set_up_while_collecting(project: Project) -> None:
+    """pytest's stack of what is set up is not empty: likewise."""
+    project.write(
+        {
+            "conftest.py": """
+                import os
+
+                def pytest_collection_finish(session):
+                    owner = os.getpid()
+                    session._setupstate.stack[session] = ([session.teardown], None)
+                    session._setupstate.addfinalizer(lambda: note(owner), session)
+
+                def note(owner):
+                    with open("torn down", "a") as file:
+                        file.write(f"{os.getpid() == owner}\\n")
+            """,
+            **files("def test_it(): pass\n"),
+        }
+    )
+    run = project.run(*BY_FILE)
+    assert run.counts == {"passed": 2} and run.code == 0, str(run)
+    assert run.has_line("spawned: something set up the session before any test")
+    assert (project.path / "torn down").read_text().split() == ["True", "True"]
