@@ -26,7 +26,7 @@ class Figures:
     def gather(self, engine: _engine.Controller, outcomes: bytes) -> None:
         """While the engine is still there, and no worker any more; `outcomes`: what each test came to."""
         line, advice, table = engine.summary()
-        if self._config.option.verbose > 0:
+        if self._config.getoption("verbose", 0) > 0:  # there is none with -p no:terminal
             self._lines += table.splitlines()
         self._lines.append(line)
         if advice:

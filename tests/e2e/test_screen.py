@@ -133,6 +133,13 @@ def test_very_quiet(mixed: Project) -> None:
 def test_no_terminal(mixed: Project) -> None:
     run = mixed.run("-n2", "-p", "no:terminal")
     assert run.code == 1 and len(run.reports) >= 28, str(run)
+    assert run.out == "" and "Traceback" not in run.err, str(run)
+
+
+def test_no_terminal_and_all_is_well(project: Project) -> None:
+    project.write({"test_a.py": "def test_passes(): pass\n"})
+    run = project.run("-n2", "-p", "no:terminal")
+    assert (run.code, run.out, run.err) == (0, "", ""), str(run)
 
 
 @pytest.mark.parametrize(
