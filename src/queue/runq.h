@@ -17,7 +17,7 @@
 #include "queue/plan.h"
 
 enum {
-    PHX_RUNQ_WORKERS_MAX = 4096,
+    PHX_RUNQ_WORKERS_MAX = 32768,
     PHX_RUNQ_WAIT = 2,  /* of a claim */
     PHX_RUNQ_NONE = -1, /* "no position", "no test" in the int64 fields below */
 };

@@ -83,14 +83,15 @@ struct phx_controller {
 
     struct phx_machine **machines; /* [nmachines], owned; with any, every worker is on one */
     uint32_t nmachines;
-    struct phx_dealer dealer; /* the tests that no machine has */
-    int32_t *holder;          /* [tests], owned: the machine that a test was dealt to, or -1 */
-    uint32_t *position_of;    /* [tests], owned: where it stands, or stood last, in the run queue */
-    phx_ns test_ns;           /* how long a test takes, as those that ended lately took */
-    phx_ns silence_max;       /* a machine that says nothing for so long is lost */
-    phx_ns fleet_at;          /* when they were looked after last */
-    phx_ns fleet_told_at;     /* when each was told that this process lives */
-    int reruns_lost;          /* what ran on a lost machine runs again elsewhere */
+    struct phx_machine *due_head, *due_tail; /* machines to look at */
+    struct phx_dealer dealer;                /* the tests that no machine has */
+    int32_t *holder;       /* [tests], owned: the machine that a test was dealt to, or -1 */
+    uint32_t *position_of; /* [tests], owned: where it stands, or stood last, in the run queue */
+    phx_ns test_ns;        /* how long a test takes, as those that ended lately took */
+    phx_ns silence_max;    /* a machine that says nothing for so long is lost */
+    phx_ns fleet_at;       /* when they were looked after last */
+    phx_ns fleet_told_at;  /* when each was told that this process lives */
+    int reruns_lost;       /* what ran on a lost machine runs again elsewhere */
 
     struct phx_member **members; /* [members_max], by number; owned */
     uint32_t members_max, nactive, next_number;
@@ -145,6 +146,11 @@ void phx_controller_drop_request(struct phx_controller *c, uint32_t number);
 /* A member that was asked for cannot be: its share is anyone's. c->text says why. Returns 1, with
  * the event. */
 int phx_controller_fork_failed(struct phx_member *member, struct phx_event *out);
+
+/* Raises the soft limit of descriptors so that `count` things of that name, of `fds_each`, have
+ * room beside the host's own. Returns 0, -EMFILE or another negative code. */
+int phx_controller_make_room_for_fds(uint32_t count, const char *what, uint32_t fds_each,
+                                     struct phx_err *err);
 
 /* Makes the member for a worker that is asked for. Returns 0 or a negative code. */
 int phx_controller_add_member(struct phx_controller *c, uint32_t number, struct phx_err *err);

@@ -24,6 +24,8 @@ int phx_controller_has_deadlines(const struct phx_controller *c)
             return 1;
     if (c->interrupt_at || c->heeds_timeouts)
         return 1;
+    if (c->nmachines > 0)
+        return 0; /* every worker is its node's to look after */
     for (uint32_t i = 0; i < c->members_max; i++) {
         const struct phx_member *member = c->members[i];
         if (member && member->state == PHX_MEMBER_UP &&
@@ -105,7 +107,7 @@ static void mark_overdue(struct phx_controller *c)
     phx_ns now = phx_clock_now();
     if (c->interrupt_at && now >= c->interrupt_at)
         phx_controller_send_interrupts(c);
-    for (uint32_t i = 0; i < c->members_max; i++) {
+    for (uint32_t i = 0; c->nmachines == 0 && i < c->members_max; i++) {
         struct phx_member *member = c->members[i];
         if (!member || member->state != PHX_MEMBER_UP)
             continue;

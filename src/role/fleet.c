@@ -18,10 +18,26 @@
 #define SILENCE_MAX (30 * PHX_S)
 #define FIRST_WORD_MAX (60 * PHX_S) /* from its start to its hello */
 
+enum { FDS_PER_MACHINE = 3 }; /* channel, pidfd, its standard error */
+
+void phx_machine_mark_due(struct phx_machine *machine)
+{
+    struct phx_controller *c = machine->controller;
+    c->eventful = 1;
+    if (machine->is_due)
+        return;
+    machine->is_due = 1;
+    machine->next_due = NULL;
+    if (c->due_tail)
+        c->due_tail->next_due = machine;
+    else
+        c->due_head = machine;
+    c->due_tail = machine;
+}
+
 static void on_change(struct phx_command *command)
 {
-    struct phx_machine *machine = (struct phx_machine *)command;
-    machine->controller->eventful = 1;
+    phx_machine_mark_due((struct phx_machine *)command);
 }
 
 /* ---- made ---- */
@@ -29,6 +45,10 @@ static void on_change(struct phx_command *command)
 int phx_controller_add_machine(struct phx_controller *c, const struct phx_machine_options *options,
                                uint32_t *out_number, struct phx_err *err)
 {
+    int status =
+        phx_controller_make_room_for_fds(c->nmachines + 1, "machines", FDS_PER_MACHINE, err);
+    if (status < 0)
+        return status;
     struct phx_machine **machines =
         realloc(c->machines, (c->nmachines + (size_t)1) * sizeof *machines);
     if (!machines)
@@ -47,7 +67,7 @@ int phx_controller_add_machine(struct phx_controller *c, const struct phx_machin
     machine->heard_at = phx_clock_now();
     phx_outbox_init(&machine->out);
     phx_collection_init(&machine->collected);
-    int status = phx_command_open(&machine->command, &c->loop, options->argv, on_change, err);
+    status = phx_command_open(&machine->command, &c->loop, options->argv, on_change, err);
     c->machines[c->nmachines++] = machine; /* the loop may know its handles: freed at the end */
     if (status < 0) {
         machine->state = PHX_MACHINE_GONE;
@@ -103,7 +123,7 @@ int phx_controller_ask_machine(struct phx_controller *c, uint32_t number, uint32
     else
         phx_machine_lose(machine, "no memory for a message to it");
     phx_buf_fini(&body);
-    c->eventful = 1; /* of a machine that is lost already the end is told */
+    phx_machine_mark_due(machine); /* of one that is lost already the end is told */
     return 0;
 }
 
@@ -202,7 +222,7 @@ void phx_machine_lose(struct phx_machine *machine, const char *format, ...)
     phx_log(PHX_LOG_INFO, "event=machine-lost machine=%u why=\"%s\"", machine->number,
             machine->why);
     machine->state = PHX_MACHINE_LOST;
-    machine->controller->eventful = 1;
+    phx_machine_mark_due(machine);
     phx_command_close(&machine->command);
     phx_outbox_fini(&machine->out);
 }
@@ -298,6 +318,8 @@ static int machine_next(struct phx_machine *machine, struct phx_event *out)
     struct phx_message msg;
     if (says(machine, out))
         return 1;
+    if (machine->state <= PHX_MACHINE_UP && machine->command.watch.gone)
+        phx_channel_drain(&machine->command.channel);
     while (machine->state <= PHX_MACHINE_UP && phx_channel_next(&machine->command.channel, &msg)) {
         int status = phx_machine_message(machine, &msg, out);
         machine->heard_bytes = phx_buf_size(&machine->command.channel.in.raw);
@@ -310,9 +332,6 @@ static int machine_next(struct phx_machine *machine, struct phx_event *out)
     }
     if (machine->state == PHX_MACHINE_LEFT)
         phx_command_close(&machine->command);
-    else if (machine->state <= PHX_MACHINE_UP && machine->command.watch.gone &&
-             !machine->command.channel.ended)
-        phx_channel_drain(&machine->command.channel);
     if (machine->state <= PHX_MACHINE_UP && machine->command.channel.ended)
         lose_ended(machine);
     return phx_machine_mourn(machine, out) || phx_fleet_wants(machine, out);
@@ -320,10 +339,18 @@ static int machine_next(struct phx_machine *machine, struct phx_event *out)
 
 int phx_fleet_next(struct phx_controller *c, struct phx_event *out)
 {
-    for (uint32_t i = 0; i < c->nmachines; i++)
-        if (machine_next(c->machines[i], out))
-            return 1;
-    phx_fleet_pump(c);
+    do {
+        while (c->due_head) {
+            struct phx_machine *machine = c->due_head;
+            if (machine_next(machine, out))
+                return 1; /* it stays at the head: more may follow */
+            c->due_head = machine->next_due;
+            if (!c->due_head)
+                c->due_tail = NULL;
+            machine->is_due = 0;
+        }
+        phx_fleet_pump(c);
+    } while (c->due_head);
     return 0;
 }
 

@@ -52,6 +52,9 @@ struct phx_machine {
     uint32_t dying;     /* workers whose end was told, and lost tests may yet be */
     int is_asked;       /* to give tests back */
     uint32_t asked_for; /* the machine that they are for */
+    uint32_t asked;     /* so many */
+    uint32_t promised;  /* tests that others were asked for, on its behalf, and have not given */
+    phx_ns promised_at; /* when the last of them was */
     phx_ns ask_again_at;
     phx_ns given_at; /* when it was dealt what another one had given back */
     uint64_t done;   /* bit by bit, orders that it has carried out */
@@ -59,6 +62,9 @@ struct phx_machine {
     size_t heard_bytes;
     char why[PHX_ERR_TEXT_MAX]; /* it is lost */
     uint32_t told_until;        /* members whose end was told */
+    int is_due;                 /* in the controller's list of machines to look at */
+    struct phx_machine *next_due;
+    struct phx_machine *next_giver; /* while a pump looks for one that gives */
 };
 
 /* Events of a machine, or of its zygote: a number below those of workers and of the own zygote. */
@@ -71,6 +77,9 @@ static inline int phx_machine_lives(const struct phx_machine *machine)
 {
     return machine->state == PHX_MACHINE_UP;
 }
+
+/* Puts it on the list of machines to look at: something came, or it has changed otherwise. */
+void phx_machine_mark_due(struct phx_machine *machine);
 
 /* Queues a message. One that cannot be queued is the end of the connection. */
 void phx_machine_send(struct phx_machine *machine, uint16_t type, const struct phx_buf *body);

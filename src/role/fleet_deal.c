@@ -99,6 +99,8 @@ static void hand_over(struct phx_machine *machine, const uint32_t *numbers, size
         machine->unstarted += numbers[at];
         at += size;
     }
+    if (count > 0) /* it may want workers for them */
+        phx_machine_mark_due(machine);
     send_portion(machine, count > 0 ? numbers + begin : numbers, count - begin);
 }
 
@@ -184,22 +186,57 @@ static int is_worth_asking(const struct phx_machine *machine, int for_idle, phx_
            now - machine->moved_at > 2 * WORTH;
 }
 
-static void ask_back(struct phx_machine *machine, uint32_t count, uint32_t whom_for)
+static void ask_back(struct phx_machine *machine, uint32_t count, uint32_t whom_for, phx_ns now)
 {
+    struct phx_machine *whom = machine->controller->machines[whom_for];
     machine->is_asked = 1;
     machine->asked_for = whom_for;
+    machine->asked = count;
+    whom->promised += count;
+    whom->promised_at = now;
     phx_machine_send_number(machine, PHX_MSG_NODE_RETURN, count);
 }
 
-/* For a machine whose workers have nothing, or soon will. */
-static void ask_for(struct phx_controller *c, const struct phx_machine *hungry, phx_ns now)
+static void forget_asking(struct phx_machine *machine)
 {
-    struct phx_machine *richest = NULL;
-    struct phx_load poor = load_of(hungry), most = {0};
+    if (!machine->is_asked)
+        return;
+    machine->is_asked = 0;
+    machine->controller->machines[machine->asked_for]->promised -= machine->asked;
+}
+
+/* With what is on its way to it: that takes a round trip, and meanwhile no more is to be asked for.
+ * Who does not answer for long is not waited for. */
+static struct phx_load expected_load(const struct phx_machine *machine, phx_ns now)
+{
+    struct phx_load load = load_of(machine);
+    if (now - machine->promised_at < MOVE_AGAIN)
+        load.unstarted += machine->promised;
+    return load;
+}
+
+/* Those who could be asked, as a list: at the end of a run many machines are hungry, and each of
+ * them would look at all. */
+static struct phx_machine *find_givers(const struct phx_controller *c, phx_ns now)
+{
+    struct phx_machine *givers = NULL;
     for (uint32_t i = 0; i < c->nmachines; i++) {
         struct phx_machine *machine = c->machines[i];
-        if (machine == hungry || machine->room == 0 ||
-            !is_worth_asking(machine, phx_load_is_idle(&poor), now))
+        if (machine->room == 0 || !is_worth_asking(machine, 1, now))
+            continue;
+        machine->next_giver = givers;
+        givers = machine;
+    }
+    return givers;
+}
+
+/* For a machine whose workers have nothing, or soon will. */
+static void ask_for(struct phx_machine *givers, const struct phx_machine *hungry, phx_ns now)
+{
+    struct phx_machine *richest = NULL;
+    struct phx_load poor = expected_load(hungry, now), most = {0};
+    for (struct phx_machine *machine = givers; machine; machine = machine->next_giver) {
+        if (machine == hungry || !is_worth_asking(machine, phx_load_is_idle(&poor), now))
             continue;
         struct phx_load load = load_of(machine);
         if (phx_load_share(&load, &poor) == 0 || (richest && !phx_load_is_less(&most, &load)))
@@ -208,7 +245,7 @@ static void ask_for(struct phx_controller *c, const struct phx_machine *hungry, 
         most = load;
     }
     if (richest)
-        ask_back(richest, phx_load_share(&most, &poor), hungry->number);
+        ask_back(richest, phx_load_share(&most, &poor), hungry->number, now);
 }
 
 void phx_fleet_pump(struct phx_controller *c)
@@ -217,16 +254,17 @@ void phx_fleet_pump(struct phx_controller *c)
         return;
     deal_out(c);
     phx_ns now = phx_clock_now();
+    struct phx_machine *givers = c->dealer.left == 0 ? find_givers(c, now) : NULL;
     for (uint32_t i = 0; i < c->nmachines; i++) {
         struct phx_machine *machine = c->machines[i];
         if (!phx_machine_lives(machine))
             continue;
         if (machine->room == 0) {
             if (is_worth_asking(machine, 0, now))
-                ask_back(machine, machine->unstarted, machine->number);
-        } else if (c->dealer.left == 0 &&
-                   (machine->unstarted == 0 || machine->unstarted < machine->alive)) {
-            ask_for(c, machine, now);
+                ask_back(machine, machine->unstarted, machine->number, now);
+        } else if (givers && expected_load(machine, now).unstarted <
+                                 (machine->alive > 0 ? machine->alive : 1)) {
+            ask_for(givers, machine, now);
         }
     }
 }
@@ -262,9 +300,10 @@ int phx_fleet_returned(struct phx_machine *machine, const struct phx_message *ms
         status = phx_dealer_return(&c->dealer, test);
     }
     free(tests);
-    if (!machine->is_asked) /* it has no room for them, nor will it have: others do the rest */
+    int was_asked = machine->is_asked;
+    forget_asking(machine);
+    if (!was_asked) /* it has no room for them, nor will it have: others do the rest */
         machine->room = 0;
-    machine->is_asked = 0;
     if (count == 0)
         machine->ask_again_at = phx_clock_now() + ASK_AGAIN;
     else if (status == 0)
@@ -278,6 +317,7 @@ void phx_fleet_reclaim(struct phx_machine *machine)
     struct phx_controller *c = machine->controller;
     uint32_t count = c->holder ? phx_collection_count(&c->collection) : 0;
     machine->unstarted = 0;
+    forget_asking(machine);
     for (uint32_t pos = 0; pos < count; pos++) {
         uint32_t test = c->dealer.plan.order[pos];
         if (c->holder[test] != (int32_t)machine->number)

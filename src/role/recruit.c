@@ -98,16 +98,17 @@ int phx_controller_spawn_zygote(struct phx_controller *c, struct phx_err *err)
 
 /* The usual soft limit of 1,024 descriptors is for programs that use select(); it ends at 200
  * workers. */
-static int make_room_for_fds(uint32_t nworkers, struct phx_err *err)
+int phx_controller_make_room_for_fds(uint32_t count, const char *what, uint32_t fds_each,
+                                     struct phx_err *err)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)nworkers * FDS_PER_WORKER + FDS_OF_THE_HOST;
+    rlim_t wanted = (rlim_t)count * fds_each + FDS_OF_THE_HOST;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return 0;
     if (limit.rlim_max < wanted)
         return phx_err_set(
-            err, -EMFILE, "%u workers need %llu file descriptors, the limit is %llu (ulimit -Hn)",
-            nworkers, (unsigned long long)wanted, (unsigned long long)limit.rlim_max);
+            err, -EMFILE, "%u %s need %llu file descriptors, the limit is %llu (ulimit -Hn)", count,
+            what, (unsigned long long)wanted, (unsigned long long)limit.rlim_max);
     limit.rlim_cur = wanted;
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
@@ -119,7 +120,9 @@ static int check_recruits(const struct phx_controller *c, uint32_t nworkers, str
     if (nworkers > PHX_RUNQ_WORKERS_MAX)
         return phx_err_set(err, -EINVAL, "%u workers were asked for, the most is %d", nworkers,
                            PHX_RUNQ_WORKERS_MAX);
-    return make_room_for_fds(nworkers, err);
+    if (c->nmachines > 0) /* there */
+        return 0;
+    return phx_controller_make_room_for_fds(nworkers, "workers", FDS_PER_WORKER, err);
 }
 
 int phx_controller_recruit_numbers(struct phx_controller *c, uint32_t nworkers, uint32_t room,

@@ -39,7 +39,7 @@ static void let_gather(const struct phx_controller *c)
 {
     phx_ns rest = c->looked_at + GATHERING - phx_clock_now();
     if (rest > 0 && !c->queue.tells_starts && !c->flooded && !c->requests && !c->stopping &&
-        c->queue_mem && phx_runq_left(&c->queue) > 0)
+        c->queue_mem && (c->nmachines > 0 ? phx_fleet_is_busy(c) : phx_runq_left(&c->queue) > 0))
         phx_clock_sleep(rest);
 }
 
