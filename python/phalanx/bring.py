@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,9 +56,22 @@ def to_machines(config: pytest.Config, root: str, machines: list[Machine]) -> No
         raise pytest.UsageError("\n".join(failed))
 
 
+def refuse_here(config: pytest.Config, specs: Sequence[Any]) -> None:
+    """pytest-xdist copies to a worker of this machine that has a directory of its own."""
+    if _roots(config) and any(spec.chdir for spec in specs):
+        raise pytest.UsageError(
+            "--rsyncdir: nothing is copied to workers on this machine, and --tx popen//chdir= names some: "
+            "leave it out, or run them as those of another machine: --tx ssh=localhost//chdir=DIRECTORY"
+        )
+
+
+def _roots(config: pytest.Config) -> list[str]:
+    return [*config.option.rsyncdir, *map(str, config.getini("rsyncdirs"))]
+
+
 def _sources(config: pytest.Config, root: str) -> Iterator[tuple[str, str]]:
     """What is brought, and where below the project's directory there."""
-    roots = [*config.option.rsyncdir, *map(str, config.getini("rsyncdirs"))]
+    roots = _roots(config)
     if not roots:
         yield root, ""
     for given in roots:

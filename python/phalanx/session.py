@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from _pytest.config import ExitCode
 
-from phalanx import launch, logfile, machines, timeouts
+from phalanx import bring, launch, logfile, machines, timeouts
 from phalanx.figures import Figures
 from phalanx.garbage import RareCollections, set_aside
 from phalanx.history import History
@@ -62,6 +62,7 @@ class DSession(Surface):
             self._start_on_machines()
             return
         self.run.nodemanager = NodeManager(self.config)
+        bring.refuse_here(self.config, self.run.nodemanager.specs)
         self.run.nodes = self.run.nodemanager.setup_nodes()
         interpreter = self.run.nodes[0].gateway.interpreter if self.run.nodes else None
         self.run.controller = launch.start(self.config, interpreter)

@@ -200,6 +200,10 @@ def test_cpu_count_keeps_to_the_affinity() -> None:
         (["--tx=popen//via=proxy", "-d"], "other machines are reached by ssh="),
         (["-f", "--pdb"], "--pdb is incompatible with --looponfail"),
         (["--px=popen//id=proxy", "-n2"], "--px: phalanx reaches machines by ssh"),
+        (
+            ["--rsyncdir=.", "--tx=popen//chdir=there", "-d"],
+            "nothing is copied to workers on this machine",
+        ),
         (["--tx=2*popen//id=a", "-d"], "id=a is given to more than one worker"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
