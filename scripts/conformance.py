@@ -4,6 +4,7 @@
     python scripts/conformance.py acceptance_test.py            these files, or node ids
     python scripts/conformance.py -k crash acceptance_test.py   of them those that pytest's -k takes
     python scripts/conformance.py --runs 20 acceptance_test.py  twenty times in a row
+    python scripts/conformance.py --docs                        and write docs/conformance.md
     python scripts/conformance.py --reference                   against pytest-xdist itself: what fails there?
 
 Called by `make conformance`. The tests come from the source archive of pytest-xdist's newest release,
@@ -28,6 +29,8 @@ import tarfile
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+
+import conformance_page
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build-conformance"
@@ -195,14 +198,40 @@ def judge(outcomes: dict[str, str], differences: dict[str, str], is_whole: bool)
     return passed, failed
 
 
+def versions(python: Path, tests: Path) -> str:
+    """Of all that decides how it goes, for a person."""
+    told = subprocess.run(
+        [
+            str(python),
+            "-c",
+            "import platform, pytest; print(platform.python_version(), pytest.__version__)",
+        ],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    cpython, pytest = told.stdout.decode().split()
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
+    release = (tests / "version").read_text().strip().replace("_", "-").replace("xdist-", "xdist ")
+    return (
+        f"{release}, CPython {cpython}, pytest {pytest}, phalanx {commit.stdout.decode().strip()}"
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="pytest-xdist's own tests against phalanx")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--reference", action="store_true", help="against pytest-xdist itself")
     parser.add_argument("--no-install", action="store_true", help="as installed last time")
     parser.add_argument("-k", dest="keyword")
+    parser.add_argument("--docs", action="store_true", help="write docs/conformance.md")
     parser.add_argument("tests", nargs="*")
     options = parser.parse_args()
+    if options.docs and (options.keyword or options.reference or options.no_install):
+        parser.error("--docs tells of whole files, run against phalanx as it is in this tree")
+    if options.docs and any("::" in test for test in options.tests):
+        parser.error("--docs tells of whole files")
     BUILD.mkdir(exist_ok=True)
     tests = fetch_tests()
     if options.reference:
@@ -215,11 +244,16 @@ def main() -> int:
     arguments = [*(options.tests or FILES), *(["-k", options.keyword] if options.keyword else [])]
     print((tests / "version").read_text().strip(), flush=True)
     passed = failed = 0
+    seen: list[dict[str, str]] = []
+    what = versions(python, tests)
     for _ in range(options.runs):
         outcomes = run(python, tests, arguments)
+        seen.append(outcomes)
         result = judge(outcomes, differences, is_whole=not options.tests and not options.keyword)
         passed += result[0]
         failed += result[1]
+    if options.docs:
+        conformance_page.write(seen, differences, what)
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
 
