@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from phalanx.joining import Numbering
 from phalanx.nodes import WorkerController
 from phalanx.run import Run
 
@@ -25,6 +26,7 @@ class PluginScheduling:
         self._sched = sched
         self._ids: list[str] = []
         self._groups: dict[int, str] = {}
+        self.numbering = Numbering()
         self._stolen: deque[tuple[WorkerController, list[int]]] = deque()
         self._idle_looks = 0
         assert run.nodemanager is not None
@@ -33,15 +35,15 @@ class PluginScheduling:
     # ---- what nodes ask for, on behalf of the scheduler ----
 
     def send(self, number: int, indices: Sequence[int]) -> None:
-        self._run.engine.post(number, list(indices))
+        self._run.engine.post(number, self.numbering.of_run(number, indices))
 
     def send_all(self, number: int) -> None:
-        self.send(number, range(len(self._ids)))
+        self._run.engine.post(number, list(self.numbering.tests(number, len(self._ids))))
 
     def steal(self, number: int, indices: Sequence[int]) -> None:
         # Told later: the scheduler is in the middle of something, and does not expect an answer.
-        got = self._run.engine.steal(number, list(indices))
-        self._stolen.append((self._run.nodes[number], got))
+        got = self._run.engine.steal(number, self.numbering.of_run(number, indices))
+        self._stolen.append((self._run.nodes[number], self.numbering.of_node(number, got)))
 
     def shutdown(self, number: int) -> None:
         self._run.engine.shut(number)
@@ -62,14 +64,18 @@ class PluginScheduling:
         for node in nodes:
             self._sched.add_node(node)
         for node in nodes:
-            self._sched.add_node_collection(node, list(self._ids))
+            self._sched.add_node_collection(node, self._ids_of(node))
         if self._sched.collection_is_completed:
             self._sched.schedule()
         self.settle()
 
+    def _ids_of(self, node: WorkerController) -> list[str]:
+        return [self._ids[test] for test in self.numbering.tests(node.number, len(self._ids))]
+
     def complete(self, node: WorkerController, test: int, duration: float) -> None:
         if node in self._sched.nodes:
-            self._sched.mark_test_complete(node, test, duration)
+            (index,) = self.numbering.of_node(node.number, [test])
+            self._sched.mark_test_complete(node, index, duration)
 
     def name_of(self, test: int) -> str:
         return self._ids[test]
@@ -93,9 +99,10 @@ class PluginScheduling:
             return False
         return True
 
-    def replaced(self, node: WorkerController) -> None:
+    def replaced(self, node: WorkerController, before: WorkerController) -> None:
+        self.numbering.inherit(node.number, before.number)
         self._sched.add_node(node)
-        self._sched.add_node_collection(node, list(self._ids))
+        self._sched.add_node_collection(node, self._ids_of(node))
         if self._sched.collection_is_completed:
             self._sched.schedule()
 

@@ -83,7 +83,8 @@ class Recruiting:
     def _recruit(self, line: str) -> None:
         self.line = line
         self.is_late = False
-        self._run.engine.recruit(len(self._run.nodes), self._run.max_restarts)
+        run = self._run
+        run.engine.recruit(len(run.nodes), run.max_restarts, join=run.dist == "each")
         self._run.forked = True
 
     # ---- what is sent ----

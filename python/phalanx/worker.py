@@ -64,6 +64,7 @@ class _NextItem:
 
 NEXT_ITEM: Any = _NextItem()
 _UNCLAIMED: Any = object()
+_NO_ITEM: Any = None  # in the place of a test that only other workers have
 
 
 class WorkerInteractor:
@@ -143,7 +144,11 @@ class WorkerInteractor:
         coverage_data.send_own(self.config)
         places = self.worker.await_queue()
         if places is not None:
-            self.items = [session.items[place] for place in places] or session.items
+            found = session.items
+            # With --dist each a place can be nowhere: another worker's test.
+            self.items = [
+                found[place] if place < len(found) else _NO_ITEM for place in places
+            ] or found
             self._to_data = report_writer(self.config)
             self._settle_outcome = outcome_settler(self.config)
             _silence_terminal(self.config)

@@ -220,7 +220,7 @@ class WorkerEvents:
         if self.run.recruiting.is_late:  # else it collects, and tells what it has found
             self.run.dsession.worker_collectionfinish(clone, list(self.run.ids))
         if self.run.mail is not None:
-            self.run.mail.replaced(clone)
+            self.run.mail.replaced(clone, like)
 
     def on_worker_wanted(self, number: int, machine: int) -> None:
         """Tests are on a machine whose workers have ended."""

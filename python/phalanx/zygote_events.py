@@ -11,6 +11,7 @@ from phalanx import count, crash, late_options, ordering
 from phalanx._engine import EngineError
 from phalanx.gathering import ZYGOTE, Once, describe_difference
 from phalanx.history import History
+from phalanx.joining import join
 from phalanx.run import Run
 from phalanx.serialize import warning_from_data
 from phalanx.terminal import WorkerStatus
@@ -115,14 +116,17 @@ class ZygoteEvents:
         if count != len(ids):
             raise RuntimeError(f"{count} tests were collected, {len(ids)} arrived")
         self._collecting.pop(number, None)
-        if not self.run.ids:
+        if self.run.dist == "each" and number != ZYGOTE and not self.run.is_planned:
+            assert self.run.mail is not None
+            self.run.mail.numbering.add(number, join(self.run.ids, ids))
+        elif not self.run.ids:
             self.run.ids, self._first = ids, number
             if self.run.mail is not None:
                 self.run.mail.add_groups(0, self._groups.get(number, []))
         if differs:
             self._differing.append(number)
         elif number != self._first:
-            del self._lists[number]
+            self._lists.pop(number, None)  # there is none of no tests
         for node in self.run.nodes_of(number):
             self.run.dsession.worker_collectionfinish(node, list(ids))
             if self.run.trdist:

@@ -309,7 +309,8 @@ static PyMethodDef methods[] = {
      "ramp(duration)\n\nWorkers will begin one after the other, spread over so many seconds."},
     {"recruit", (PyCFunction)(void (*)(void))phx_py_controller_recruit,
      METH_VARARGS | METH_KEYWORDS,
-     "recruit(workers, max_restarts)\n\nMakes room for workers that collect for themselves."},
+     "recruit(workers, max_restarts, join=False)\n\nMakes room for workers that collect for "
+     "themselves; join: they may find different tests, and the run is of all."},
     {"fork", phx_py_controller_fork, METH_VARARGS, "fork(number, value)\n\nAsks for a worker."},
     {"start", (PyCFunction)(void (*)(void))phx_py_controller_start, METH_VARARGS | METH_KEYWORDS,
      "start(number, value, argv=None, environment=None, directory=None)\n\nStarts a worker from "

@@ -97,13 +97,16 @@ PyObject *phx_py_controller_ramp(PyObject *self, PyObject *duration)
 
 PyObject *phx_py_controller_recruit(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"workers", "max_restarts", NULL};
+    static char *names[] = {"workers", "max_restarts", "join", NULL};
     struct phx_controller *controller = phx_py_controller_of(self);
     unsigned int workers;
     long long max_restarts;
+    int join = 0;
     if (!controller ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "IL", names, &workers, &max_restarts))
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "IL|p", names, &workers, &max_restarts, &join))
         return NULL;
+    if (join)
+        phx_controller_join_collections(controller);
     struct phx_err err = {0};
     return phx_py_none_or_raise(
         self, phx_controller_recruit(controller, workers, max_restarts, &err), &err);

@@ -115,6 +115,11 @@ int phx_controller_plan(struct phx_controller *controller,
                         const struct phx_planner_options *options, int64_t max_restarts,
                         struct phx_err *err);
 
+/* With --dist each: workers that collect for themselves may find different tests. The run is of all
+ * of them: the first one's list, and behind it what each other one has that is not there yet, as
+ * they come. A worker gets positions of its own tests only. Called before there are workers. */
+void phx_controller_join_collections(struct phx_controller *controller);
+
 /* Workers get the run queue one after the other, spread over `duration` from phx_controller_plan
  * on, before which this is called: of N workers the one with number i after i/N of it. Once nothing
  * is left to run those that wait for their time get it at once. Replacements do not wait. */

@@ -115,6 +115,7 @@ struct phx_controller {
     int heeds_timeouts;      /* of tests */
     phx_ns heeded_at;        /* when it looked for them last; 0: never */
     int flooded;             /* much came in one read: its sender may be waiting for room */
+    int joins;               /* lists of other tests: the run is of all that anybody has */
     phx_ns ramp;             /* over which the workers planned for begin; 0: at once */
     phx_ns planned_at;       /* when the run queue was made */
     phx_ns exit_patience;    /* for a worker that has nothing more to say to leave */

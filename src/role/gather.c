@@ -4,10 +4,12 @@
  * The list of the worker that was done first is the run's; positions of the run queue lead into it.
  * The others are told where each of its tests stands in their own. A worker with other tests than
  * these runs none: before the run queue is made its user ends the run for that, later (a
- * replacement) the worker alone is sent away.
+ * replacement) the worker alone is sent away. With --dist each lists may be of other tests, and the
+ * run's is all of them joined; only a replacement must have those of the worker before it.
  *
  * Runs in the controller, in the loop's thread. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "role/controller_impl.h"
 #include "sched/match.h"
@@ -31,6 +33,62 @@ int phx_controller_take_items(struct phx_member *member, const struct phx_messag
     return phx_msg_each_item(msg->body, msg->size, phx_controller_add_item, &member->collected);
 }
 
+void phx_controller_join_collections(struct phx_controller *c)
+{
+    c->joins = 1;
+}
+
+static uint32_t place_of(const struct phx_member *member, uint32_t test)
+{
+    if (member->places)
+        return test < member->nplaces ? member->places[test] : PHX_MATCH_NOWHERE;
+    return test < member->ncollected ? test : PHX_MATCH_NOWHERE;
+}
+
+/* Whether a replacement has the tests of the worker that it replaces, and no others. */
+static int has_those_before(const struct phx_controller *c, const struct phx_member *member)
+{
+    const struct phx_member *before = NULL;
+    for (uint32_t i = 0; i < member->number && !before; i++)
+        if (c->members[i] && c->members[i]->replacement == member->number)
+            before = c->members[i];
+    for (uint32_t test = 0; before && test < phx_collection_count(&c->collection); test++)
+        if ((place_of(before, test) == PHX_MATCH_NOWHERE) !=
+            (place_of(member, test) == PHX_MATCH_NOWHERE))
+            return 0;
+    return before != NULL;
+}
+
+/* As phx_match: whether the member can be used. */
+static int match(struct phx_controller *c, struct phx_member *member)
+{
+    if (!c->joins)
+        return phx_match(&c->collection, &member->collected, &member->places);
+    int status = c->queue_mem ? phx_match_part(&c->collection, &member->collected, &member->places)
+                              : phx_match_join(&c->collection, &member->collected, &member->places);
+    member->nplaces = phx_collection_count(&c->collection);
+    if (c->queue_mem)
+        return status == 1 ? has_those_before(c, member) : status;
+    return status == 0 ? 1 : status;
+}
+
+/* By now the run may have more tests than when the member's were matched with it. */
+static int complete_places(const struct phx_controller *c, struct phx_member *member)
+{
+    uint32_t count = phx_collection_count(&c->collection);
+    if (!c->joins || count == (member->places ? member->nplaces : member->ncollected))
+        return 0;
+    uint32_t *places = malloc(count * sizeof *places);
+    if (!places)
+        return -ENOMEM;
+    for (uint32_t test = 0; test < count; test++)
+        places[test] = place_of(member, test);
+    free(member->places);
+    member->places = places;
+    member->nplaces = count;
+    return 0;
+}
+
 int phx_controller_take_collected(struct phx_member *member, const struct phx_message *msg)
 {
     struct phx_controller *c = member->controller;
@@ -38,12 +96,13 @@ int phx_controller_take_collected(struct phx_member *member, const struct phx_me
     if (member->has_collected || phx_msg_get_number(msg->body, msg->size, &count) < 0 ||
         count != phx_collection_count(&member->collected))
         return PHX_E_PROTO; /* a test that did not arrive would be missed by nobody */
+    member->ncollected = (uint32_t)count;
     if (!c->has_collection) {
         c->collection = member->collected;
         c->has_collection = 1;
         phx_collection_init(&member->collected);
     } else {
-        int same = phx_match(&c->collection, &member->collected, &member->places);
+        int same = match(c, member);
         if (same < 0)
             return same;
         member->differs = !same;
@@ -58,7 +117,9 @@ static int send_queue(const struct phx_controller *c, struct phx_member *member)
 {
     struct phx_buf body;
     phx_buf_init(&body);
-    int status = phx_msg_put_queue(&body, member->places,
+    int status = complete_places(c, member);
+    if (status == 0)
+        status = phx_msg_put_queue(&body, member->places,
                                    member->places ? phx_collection_count(&c->collection) : 0);
     if (status == 0)
         status = phx_channel_send(&member->channel, PHX_MSG_QUEUE, phx_buf_head(&body),

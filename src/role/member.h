@@ -31,6 +31,8 @@ struct phx_member {
     struct phx_collection collected; /* what it has told so far, while it collects for itself */
     int has_collected;               /* it did, or its zygote had before the fork */
     uint32_t *places;    /* of the run's tests in its list, owned; NULL: the lists are the same */
+    uint32_t nplaces;    /* with --dist each: of the first so many tests, the run has more by now */
+    uint32_t ncollected; /* tests in its list, when it has collected for itself */
     int differs;         /* it collected other tests than the run's: it runs none */
     int has_queue;       /* QUEUE was sent */
     int dismissed;       /* END was sent instead: it ends its session without a test */

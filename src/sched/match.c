@@ -35,7 +35,7 @@ static struct named named_at(const struct phx_collection *tests, uint32_t test)
 static struct named *sort(const struct phx_collection *tests)
 {
     uint32_t count = phx_collection_count(tests);
-    struct named *sorted = malloc(count * sizeof *sorted);
+    struct named *sorted = malloc((count + 1) * sizeof *sorted);
     if (!sorted)
         return NULL;
     for (uint32_t test = 0; test < count; test++)
@@ -76,6 +76,82 @@ int phx_match(const struct phx_collection *reference, const struct phx_collectio
     free(ours);
     free(theirs);
     if (status == 1)
+        *out_places = places;
+    else
+        free(places);
+    return status;
+}
+
+/* For each test of `all` its place in the other list or NOWHERE; there is room for all of both.
+ * NULL when out of memory. `out_missing` is [tests of the other list]: whether `all` lacks it. */
+static uint32_t *pair(const struct phx_collection *all, const struct phx_collection *other,
+                      unsigned char *out_missing)
+{
+    uint32_t count = phx_collection_count(all), others = phx_collection_count(other);
+    struct named *ours = sort(all), *theirs = sort(other);
+    uint32_t *places = malloc(((size_t)count + others + 1) * sizeof *places);
+    uint32_t i = 0, j = 0;
+    while (ours && theirs && places && (i < count || j < others)) {
+        int order = i == count ? 1 : j == others ? -1 : compare_ids(&ours[i], &theirs[j]);
+        if (order <= 0)
+            places[ours[i].test] = order == 0 ? theirs[j].test : PHX_MATCH_NOWHERE;
+        if (order >= 0)
+            out_missing[theirs[j].test] = order != 0;
+        i += order <= 0;
+        j += order >= 0;
+    }
+    if (!ours || !theirs) {
+        free(places);
+        places = NULL;
+    }
+    free(ours);
+    free(theirs);
+    return places;
+}
+
+int phx_match_part(const struct phx_collection *all, const struct phx_collection *other,
+                   uint32_t **out_places)
+{
+    uint32_t others = phx_collection_count(other);
+    unsigned char *missing = calloc((size_t)others + 1, 1);
+    uint32_t *places = missing ? pair(all, other, missing) : NULL;
+    int status = places ? !memchr(missing, 1, others) : -ENOMEM;
+    free(missing);
+    if (status == 1)
+        *out_places = places;
+    else
+        free(places);
+    return status;
+}
+
+static int copy(struct phx_collection *to, const struct phx_collection *from, uint32_t test)
+{
+    size_t size, group_size;
+    const char *id = phx_collection_node_id(from, test, &size);
+    const char *group = phx_collection_group(from, test, &group_size);
+    int status = phx_collection_add(to, id, size, group, group ? group_size : 0);
+    uint32_t limit = phx_collection_limit_of(from, test);
+    if (status == 0 && limit > 0) {
+        const struct phx_collection_limit *it = &from->limits[limit - 1];
+        status = phx_collection_limit(to, it->name, it->size, it->permits);
+    }
+    return status;
+}
+
+int phx_match_join(struct phx_collection *all, const struct phx_collection *other,
+                   uint32_t **out_places)
+{
+    uint32_t others = phx_collection_count(other);
+    unsigned char *missing = calloc((size_t)others + 1, 1);
+    uint32_t *places = missing ? pair(all, other, missing) : NULL;
+    int status = places ? 0 : -ENOMEM;
+    for (uint32_t test = 0; test < others && status == 0; test++)
+        if (missing[test]) {
+            places[phx_collection_count(all)] = test;
+            status = copy(all, other, test);
+        }
+    free(missing);
+    if (status == 0)
         *out_places = places;
     else
         free(places);

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from runner import Project
+from runner import Project, Run
 
 READS = "import os\nWORKER = os.environ.get('PYTEST_XDIST_WORKER', 'master')\n"
 IN_C = "import _thread, time\n_thread.start_new_thread(time.sleep, (60,))\n"
@@ -95,3 +95,70 @@ def thing():
     processes = {pid for _, pid in notes}
     assert len(processes) == 2
     assert Counter(map(tuple, notes)) == {(k, pid): 1 for k in ("up", "down") for pid in processes}
+
+
+# ---- --dist each, with other tests on each worker ----
+
+COLLECTS = """
+import os
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+LETTERS = {lists}
+
+def pytest_collection_modifyitems(items):
+    if WORKER is not None:
+        of = {{item.name[-2]: item for item in items}}
+        items[:] = [of[letter] for letter in LETTERS[WORKER]]
+"""
+LETTERS = """
+import os, pytest
+
+@pytest.mark.parametrize("letter", "abcdef")
+def test_it(letter, worker_id):
+    with open("log", "a") as file:
+        file.write(f"{worker_id}{letter}\\n")
+    if letter == "f" and worker_id == "gw1":
+        os._exit(7)
+"""
+
+
+def each(project: Project, *options: str, **lists: str) -> Run:
+    project.write({"conftest.py": COLLECTS.format(lists=lists), "test_it.py": LETTERS})
+    return project.run("-n2", "--dist=each", *options)
+
+
+@pytest.mark.parametrize("method", ["auto", "spawn"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("abc", "cbd"),
+        ("abc", "cab"),
+        ("ab", "cde"),
+        ("abcd", "c"),
+        ("", "ab"),
+        ("ab", ""),
+    ],
+)
+def test_each_has_tests_of_its_own(project: Project, first: str, second: str, method: str) -> None:
+    run = each(project, f"--start-method={method}", gw0=first, gw1=second)
+    assert run.code == 0 and run.counts == {"passed": len(first + second)}, str(run)
+    log = project.log()
+    for worker, letters in (("gw0", first), ("gw1", second)):
+        assert [text[-1] for text in log if text.startswith(worker)] == list(letters), str(run)
+
+
+def test_who_replaces_one_of_them_has_its_tests(project: Project) -> None:
+    run = each(project, gw0="abc", gw1="cfbd", gw2="dbfc")
+    assert run.code == 1 and run.counts == {"passed": 6, "failed": 1}, str(run)
+    log = project.log()
+    assert [text for text in log if text.startswith("gw0")] == ["gw0a", "gw0b", "gw0c"]
+    assert [text for text in log if text.startswith("gw1")] == ["gw1c", "gw1f"]
+    assert [text for text in log if text.startswith("gw2")] == ["gw2b", "gw2d"]
+
+
+@pytest.mark.parametrize("third", ["abc", "cfb", "cfbda", "cfbde"])
+def test_who_replaces_one_of_them_and_has_others(project: Project, third: str) -> None:
+    run = each(project, "--max-worker-restart=1", gw0="abc", gw1="cfbd", gw2=third)
+    assert run.code == 1 and run.counts == {"passed": 4, "failed": 1}, str(run)
+    assert run.has_line("the tests it collected are not those that this run began with"), str(run)
+    assert run.has_line("2 not run, as no worker was left"), str(run)
