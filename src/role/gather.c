@@ -45,18 +45,20 @@ static uint32_t place_of(const struct phx_member *member, uint32_t test)
     return test < member->ncollected ? test : PHX_MATCH_NOWHERE;
 }
 
-/* Whether a replacement has the tests of the worker that it replaces, and no others. */
+/* Whether a replacement has the tests of the worker that it replaces, and no others; one that
+ * replaces nobody in particular has to have all. */
 static int has_those_before(const struct phx_controller *c, const struct phx_member *member)
 {
     const struct phx_member *before = NULL;
     for (uint32_t i = 0; i < member->number && !before; i++)
         if (c->members[i] && c->members[i]->replacement == member->number)
             before = c->members[i];
-    for (uint32_t test = 0; before && test < phx_collection_count(&c->collection); test++)
-        if ((place_of(before, test) == PHX_MATCH_NOWHERE) !=
-            (place_of(member, test) == PHX_MATCH_NOWHERE))
+    for (uint32_t test = 0; test < phx_collection_count(&c->collection); test++) {
+        int had = !before || place_of(before, test) != PHX_MATCH_NOWHERE;
+        if (had != (place_of(member, test) != PHX_MATCH_NOWHERE))
             return 0;
-    return before != NULL;
+    }
+    return 1;
 }
 
 /* As phx_match: whether the member can be used. */
