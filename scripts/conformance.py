@@ -252,8 +252,8 @@ def main() -> int:
         result = judge(outcomes, differences, is_whole=not options.tests and not options.keyword)
         passed += result[0]
         failed += result[1]
-    if options.docs:
-        conformance_page.write(seen, differences, what)
+        if options.docs:
+            conformance_page.write(seen, differences, what)
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
 
