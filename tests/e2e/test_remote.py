@@ -10,11 +10,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from relay import Relay
 from runner import MARK, RECORDING, Project, Run, Running, marked_processes, wait_until
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
@@ -107,6 +108,11 @@ class Server:
 
     def tx(self, name: str, more: str = "") -> str:
         return f"ssh=-F {self.config} {name}{PYTHON}{more}"
+
+    def tx_by(self, relay: Relay) -> str:
+        """The machine b, behind a relay; tests find out there that they are far away."""
+        options = f"-p {relay.port} -o HostKeyAlias=[127.0.0.1]:{self.port}"
+        return f"ssh=-F {self.config} {options} -o SetEnv=PHALANX_E2E_FAR=1 b{PYTHON}"
 
     def stop(self) -> None:
         self.process.kill()
@@ -474,3 +480,99 @@ def test_work_goes_where_there_is_none(project: Project, server: Server) -> None
     (project.home / "go").touch()
     run = running.wait(PATIENCE_S)
     assert (run.code, run.counts) == (0, {"passed": 31}), run
+
+
+# ---- a bad line ----
+
+
+@pytest.fixture
+def relays(server: Server) -> Iterator[Callable[..., Relay]]:
+    made: list[Relay] = []
+
+    def make(**options: Any) -> Relay:
+        made.append(Relay(server.port, **options))
+        return made[-1]
+
+    yield make
+    for relay in made:
+        relay.close()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_line_that_is_slow_and_stalls(
+    project: Project, server: Server, relays: Callable[..., Relay], seed: int
+) -> None:
+    project.write(SUITE)
+    sequential = project.run()
+    relay = relays(delay_s=0.025, seed=seed)
+    run = project.run(f"--tx={server.tx('a')}", f"--tx={server.tx_by(relay)}")
+    assert (run.code, run.counts) == (sequential.code, sequential.counts), run
+
+
+@pytest.mark.parametrize(("stage", "most"), [("connecting", 0), ("syncing", 1)])
+def test_a_line_that_is_cut_before_the_run(
+    project: Project, server: Server, relays: Callable[..., Relay], stage: str, most: int
+) -> None:
+    project.write({"test_many.py": MANY})
+    run = project.run(f"--tx={server.tx('a')}", f"--tx={server.tx_by(relays(most=most))}")
+    assert run.code == 4 and not run.reports, run
+    assert re.search(r"\bb: .*[Cc]onnection (closed|reset)", run.err, re.DOTALL), run
+
+
+# What is far away stops there, for ever. A warning, which comes behind all that was said before, tells the
+# controller that it has: what is still on its way when the line is cut would be nobody's to know.
+STOPS = """
+    import os, pathlib, time, warnings, pytest
+    HOME = pathlib.Path(os.environ["PHALANX_E2E_HOME"])
+    FAR = "PHALANX_E2E_FAR" in os.environ
+    def stop(config, stage):
+        if not FAR or os.environ["PHALANX_E2E_STAGE"] != stage:
+            return
+        warning = warnings.WarningMessage(UserWarning("stops"), UserWarning, "a.py", 1)
+        said = dict(warning_message=warning, when="runtest", nodeid="", location=None)
+        config.hook.pytest_warning_recorded.call_historic(kwargs=said)
+        while True:
+            time.sleep(0.02)
+    def pytest_warning_recorded():
+        if not FAR:
+            (HOME / "heard").touch()
+    def pytest_collection(session):
+        stop(session.config, "collecting")
+    @pytest.fixture(autouse=True)
+    def running(request):
+        stop(request.config, "running")
+    def pytest_sessionfinish(session):
+        stop(session.config, "finishing")
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "counts"),
+    [
+        ("collecting", 0, {"passed": 30}),
+        ("running", 1, {"failed": 1, "passed": 29}),
+        ("finishing", 1, {"passed": 30}),
+    ],
+)
+def test_a_line_that_is_cut(
+    project: Project,
+    server: Server,
+    relays: Callable[..., Relay],
+    stage: str,
+    code: int,
+    counts: dict[str, int],
+) -> None:
+    project.write({"test_many.py": MANY, "conftest.py": STOPS})
+    relay = relays()
+    running = project.start(
+        f"--tx={server.tx('a')}",
+        f"--tx={server.tx_by(relay)}",
+        env={"PHALANX_E2E_HOME": str(project.home), "PHALANX_E2E_STAGE": stage},
+    )
+    heard = project.home / "heard"
+    wait_until(lambda: heard.exists() or running.process.poll() is not None, stage, PATIENCE_S)
+    relay.cut()
+    run = running.wait(PATIENCE_S)
+    assert (run.code, run.counts) == (code, {**counts, "warning": 1}), run
+    assert "\nlost b: " in run.out, run
+    wait_until(lambda: not marked_processes(running.mark), "the end of what ran there", PATIENCE_S)
