@@ -16,7 +16,7 @@ static int gather_workers(struct phx_record *record, const struct phx_controller
     if (!record->workers)
         return -ENOMEM;
     for (uint32_t number = 0; number < record->nworkers; number++)
-        record->workers[number].replaces = -1;
+        record->workers[number].replaces = record->workers[number].machine = -1;
     for (uint32_t number = 0; number < record->nworkers; number++) {
         struct phx_record_worker *worker = &record->workers[number];
         struct phx_runq_view view;
@@ -32,6 +32,7 @@ static int gather_workers(struct phx_record *record, const struct phx_controller
         worker->nsteals = view.nsteals;
         worker->busy = view.busy > 0 ? view.busy : 0; /* shared memory may hold anything */
         worker->cpu = view.cpu > 0 ? view.cpu : 0;
+        worker->host = phx_controller_host(controller, number, &worker->machine);
         worker->up = life.up;
         worker->down = life.down;
         if (__builtin_add_overflow(record->cpu, worker->cpu, &record->cpu))

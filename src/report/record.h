@@ -33,6 +33,8 @@ struct phx_record_worker {
     uint32_t ntests, nsteals;
     phx_ns up, down; /* from the fork to the end that was seen */
     phx_ns busy, cpu;
+    int64_t machine;  /* its number, or -1: this one */
+    const char *host; /* that machine's name, the controller's; or NULL */
 };
 
 struct phx_record {

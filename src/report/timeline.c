@@ -12,12 +12,17 @@
 #define US ((phx_ns)1000)
 #define MARKER "PHALANX_DATA" /* in the page, where the data goes */
 
-static void put_worker(FILE *out, const struct phx_record *record, uint32_t number)
+static int put_worker(FILE *out, const struct phx_record *record, uint32_t number)
 {
     const struct phx_record_worker *worker = &record->workers[number];
-    fprintf(out, "[%u,%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%u,%u,%" PRId64 "]",
-            number, worker->crashed, worker->replaces, worker->up / US, worker->down / US,
+    const char *host = worker->host ? worker->host : "";
+    fprintf(out, "[%u,%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%u,%u,%" PRId64, number,
+            worker->crashed, worker->replaces, worker->up / US, worker->down / US,
             worker->busy / US, worker->ntests, worker->nsteals, worker->cpu / US);
+    fprintf(out, ",%" PRId64 ",", worker->machine);
+    int status = phx_outfile_put_json(out, host, strlen(host));
+    fputc(']', out);
+    return status;
 }
 
 /* [worker, start, end, setup, call, teardown, outcome, stolen, attempt, id]; microseconds. */
@@ -49,13 +54,13 @@ static int put_data(FILE *out, const char *title, const struct phx_record *recor
         fprintf(out, "%s\"%s\"", i ? "," : "", phx_outcome_text(phx_outcome_at(i)));
     fputs("],\n\"workers\":[", out);
     int first = 1;
-    for (uint32_t number = 0; number < record->nworkers; number++) {
+    for (uint32_t number = 0; number < record->nworkers && status == 0; number++) {
         if (!record->workers[number].is_there)
             continue;
         if (!first)
             fputc(',', out);
         first = 0;
-        put_worker(out, record, number);
+        status = put_worker(out, record, number);
     }
     fputs("],\n\"tests\":[\n", out);
     for (uint32_t i = 0; i < record->ntests && status == 0; i++)

@@ -325,6 +325,11 @@ struct phx_controller_life { /* of a worker; times since the epoch, 0: it was ne
 int phx_controller_life(const struct phx_controller *controller, uint32_t number,
                         struct phx_controller_life *out);
 
+/* The machine that a worker was asked for on: its name, borrowed until close, and its number. NULL
+ * (*out_machine is NONE) on this one, or for a number that was never a worker's. */
+const char *phx_controller_host(const struct phx_controller *controller, uint32_t number,
+                                int64_t *out_machine);
+
 /* How long the tests that nobody has claimed will take all workers together, by the history; -1
  * when there is none. */
 phx_ns phx_controller_left(const struct phx_controller *controller);

@@ -398,6 +398,15 @@ int phx_fleet_gathered(struct phx_controller *c)
     return any;
 }
 
+const char *phx_controller_host(const struct phx_controller *c, uint32_t number,
+                                int64_t *out_machine)
+{
+    const struct phx_member *member = number < c->members_max ? c->members[number] : NULL;
+    const struct phx_machine *machine = member ? member->machine : NULL;
+    *out_machine = machine ? (int64_t)machine->number : PHX_RUNQ_NONE;
+    return machine ? machine->name : NULL;
+}
+
 /* ---- ended ---- */
 
 void phx_fleet_close(struct phx_controller *c)

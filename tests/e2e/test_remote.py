@@ -208,8 +208,15 @@ def test_more_ways_there(project: Project, server: Server, tmp_path: Path) -> No
         f"--tx=command=env FAR=1{PYTHON}//chdir={tmp_path}/there//workers=auto",
         "--tx=2*popen",
         "-d",
+        "--timeline=run.html",
     )
     assert (run.code, run.counts) == (0, {"passed": 30}), run
+    data = re.search(
+        r'id="data" [^>]*>(.*?)</script>', (project.path / "run.html").read_text(), re.S
+    )
+    assert data, run
+    hosts = {(worker[9], worker[10]) for worker in json.loads(data[1])["workers"]}
+    assert hosts == {(0, "env FAR=1"), (1, "this machine")}, hosts
     assert (tmp_path / "there" / "test_many.py").exists()
 
 

@@ -54,6 +54,14 @@ int phx_controller_life(const struct phx_controller *controller, uint32_t number
     return 0;
 }
 
+const char *phx_controller_host(const struct phx_controller *controller, uint32_t number,
+                                int64_t *out_machine)
+{
+    ck_assert_ptr_null(controller);
+    *out_machine = number == 1 ? 7 : PHX_RUNQ_NONE; /* gw1 is elsewhere */
+    return number == 1 ? "far" : NULL;
+}
+
 uint32_t phx_controller_positions(const struct phx_controller *controller)
 {
     ck_assert_ptr_null(controller);
@@ -157,6 +165,10 @@ START_TEST(tests_come_in_order_of_their_starts_with_what_they_came_to)
         ck_assert_int_eq(record.tests[i].is_stolen, 0);
         ck_assert_int_eq(record.tests[i].teardown, 300 * US);
     }
+    ck_assert_int_eq(record.workers[0].machine, -1);
+    ck_assert_ptr_null(record.workers[0].host);
+    ck_assert_int_eq(record.workers[1].machine, 7);
+    ck_assert_str_eq(record.workers[1].host, "far");
     ck_assert_int_eq(record.tests[3].end, 10 * S);
     ck_assert_int_eq(record.cpu, S);
     ck_assert_int_eq(record.ended, 10 * S + US);
