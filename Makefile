@@ -8,7 +8,7 @@ SOURCES := $(shell find src python cli -name __pycache__ -prune -o -type f -prin
            meson.build meson.options pyproject.toml README.md
 export PYTHON
 
-.PHONY: demo demo-browser test lint format asan storm differential fuzz matrix compat conformance bench real-suites simulate wheel test-wheel clean
+.PHONY: demo demo-browser test lint format asan storm jitter differential fuzz matrix compat conformance bench real-suites simulate wheel test-wheel clean
 
 # The suites of demo/, one after the other and on four workers.
 demo: $(VENV)/installed
@@ -43,6 +43,11 @@ asan: $(VENV)/ready
 # Processes of small runs are killed and stopped at random. STORM="--runs 10000".
 storm: $(VENV)/installed
 	$(RUN) tests/storm/storm.py $(STORM)
+
+# The end-to-end tests in processes that sleep at random. JITTER="tests/e2e/test_stops.py", JITTER_SEED=7.
+jitter: $(VENV)/installed
+	scripts/install_packages.sh build
+	scripts/jitter.sh $(JITTER)
 
 # Random suites and options, with workers and without: both tell the same. DIFFERENTIAL="--runs 1000".
 differential: $(VENV)/installed

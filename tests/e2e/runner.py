@@ -38,6 +38,8 @@ _UNWANTED = re.compile(
 def clean_environment(**extra: str) -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if not _UNWANTED.match(k)}
     environment.update(COLUMNS="160", TERM="dumb", LC_ALL="C.UTF-8", PYTHONPATH=str(RECORDING))
+    if "JITTER_LIBRARY" in os.environ:  # `make jitter`: the run under test has it, its test has not
+        environment["LD_PRELOAD"] = os.environ["JITTER_LIBRARY"]
     environment.update(extra)
     return environment
 

@@ -66,8 +66,10 @@ def learn(project: Project, durations: dict[str, float] = KNOWN) -> None:
     subprocess.run(command, cwd=project.path, check=True, capture_output=True, timeout=60)
 
 
-def report(project: Project, *args: str, code: int = 0) -> tuple[Run, list[Line]]:
-    run = project.run("--schedule-report=out/why.txt", *args)
+def report(
+    project: Project, *args: str, code: int = 0, together: int = 0
+) -> tuple[Run, list[Line]]:
+    run = project.run("--schedule-report=out/why.txt", *args, together=together)
     assert run.code == code, str(run)
     assert run.has_line(r"^schedule report: .*/out/why\.txt$")
     lines = read((project.path / "out/why.txt").read_text())
@@ -101,7 +103,7 @@ def test_with_a_history_long_tests_come_first_and_the_unknown_are_estimated(
 ) -> None:
     project.write(FILES)
     learn(project)
-    _, lines = report(project, "-n2")
+    _, lines = report(project, "-n2", together=2)
     by_test = {line.test: line for line in lines}
     known = {test: (by_test[test].estimate, by_test[test].known) for test in by_test}
     assert {known.pop(test) for test in A} == {("100 ms", "history")}
@@ -130,9 +132,10 @@ def test_a_plugin_that_means_an_order_or_order_collection_leaves_long_tests_wher
     learn(project)
     _, lines = report(project, "-n2", "--order=collection")
     assert not [line for line in lines if line.why.startswith("long")]
-    for worker in ("gw0", "gw1"):
-        own = [line.test for line in lines if line.worker == line.planned == worker]
-        assert own == sorted(own, key=[*A, *B, *C].index)
+    # Each has a piece of the collection (who runs what when, and steals it back, is up to the run).
+    cut = len(planned(lines)["gw0"])
+    collected = [*A, *B, *C]
+    assert planned(lines) == {"gw0": set(collected[:cut]), "gw1": set(collected[cut:])}
     assert by_file(lines, "test_b.py")[B[1]].known == "history"  # it is known all the same
 
 
@@ -207,7 +210,7 @@ STOLEN = """
 def test_who_stole_what(project: Project) -> None:
     """gw0 cannot go on before gw1 has run what was planned for gw0."""
     project.write({"test_a.py": STOLEN})
-    _, lines = report(project, "-n2", "--no-history")
+    _, lines = report(project, "-n2", "--no-history", together=2)
     by_test = {line.test.partition("::")[2]: line for line in lines}
     assert planned(lines)["gw0"] == {f"test_a.py::test_{n}" for n in range(3)}
     assert by_test["test_2"].why == (
