@@ -111,12 +111,14 @@ def read_differences() -> dict[str, str]:
     is_reason = False
     for line in DIFFERENCES.read_text().splitlines():
         text = line.strip()
-        if text.startswith("#"):
+        if not text:
+            is_reason = False  # what comes next is another comment
+        elif text.startswith("#"):
             if not is_reason:
                 reason = []
             reason.append(text.lstrip("# "))
             is_reason = True
-        elif text:
+        else:
             is_reason = False
             racy = text.startswith("? ")
             text = text.removeprefix("? ")
