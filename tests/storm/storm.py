@@ -138,6 +138,7 @@ class Scenario:
     expected: dict[str, str]  # node id → outcome without faults
     faults: list[Fault]
     struck: list[Fault] = field(default_factory=list)
+    had_ended: bool = False  # no worker was left, and no test to run, when the last fault struck
 
 
 def weighted(rng: random.Random, table: list[tuple[int, str, object]]) -> tuple[int, str, object]:
@@ -232,6 +233,9 @@ def strike(
         everybody = processes(running)
         guards, found = everybody["guard"], everybody[fault.target]
         hungry = hunger.look(guards)
+        begun_tests = {line for line in project.log() if line.startswith("start ")}
+        all_begun = len(begun_tests) == len(scenario.expected)
+        scenario.had_ended = not guards or (all_begun and not everybody["worker"])
         if found and send(pid := rng.choice(found), fault.signal):
             scenario.struck.append(fault)
             if fault.signal == signal.SIGSTOP:
@@ -346,10 +350,10 @@ def run_seed(
 
 def may_live(pid: int, scenario: Scenario) -> bool:
     """A test's child in a session of its own is left alone by a run that ends by itself, as without
-    workers. With the guard killed nobody ends a test's child; with the controller killed too, nobody
-    ends anything."""
+    workers; so it is if the controller is killed while it says what became of a run that had ended. With
+    the guard killed nobody ends a test's child; with the controller killed too, nobody ends anything."""
     killed = {fault.target for fault in scenario.struck if fault.signal == signal.SIGKILL}
-    if "controller" in killed:
+    if "controller" in killed and ("guard" in killed or not scenario.had_ended):
         return "guard" in killed
     try:
         command = Path("/proc", str(pid), "cmdline").read_bytes()
