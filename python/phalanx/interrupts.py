@@ -52,6 +52,7 @@ class Interrupts:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         self.number = signal.Signals(number)
+        self._engine.wake()  # the loop may have looked at the count already, and be about to wait
         if self.count > 1:
             raise KeyboardInterrupt
 

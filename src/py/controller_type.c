@@ -192,19 +192,44 @@ static int set_wakeup_fd(int fd)
     return earlier;
 }
 
-static int step(struct phx_py_controller *self, phx_ns timeout)
+/* One turn of the engine's loop. With -1 a Python exception is set; else `out_status` is 0 or the
+ * engine's error.
+ *
+ * A signal that came before our descriptor was set has left no byte in the pipe. Either its Python
+ * handler has run, and has called wake; or there is only the interpreter's flag, and the handler
+ * runs here. Without both, the wait would last until the next event, however far that is. */
+static int step(struct phx_py_controller *self, phx_ns timeout, int *out_status)
 {
-    int status, earlier = -1;
-    if (self->serves_signals)
+    int earlier = -1;
+    if (self->serves_signals) {
         earlier = set_wakeup_fd(self->wake[1]);
-    Py_BEGIN_ALLOW_THREADS status =
+        if (PyErr_CheckSignals() < 0) {
+            PyObject *type, *value, *traceback;
+            PyErr_Fetch(&type, &value, &traceback); /* set_wakeup_fd clears what it finds */
+            set_wakeup_fd(earlier);
+            PyErr_Restore(type, value, traceback);
+            return -1;
+        }
+    }
+    Py_BEGIN_ALLOW_THREADS *out_status =
         phx_controller_step(self->engine, timeout, self->serves_signals ? self->wake[0] : -1);
     Py_END_ALLOW_THREADS if (self->serves_signals)
     {
         set_wakeup_fd(earlier);
         pass_signals_on(self->wake[0], earlier);
     }
-    return status;
+    return 0;
+}
+
+static PyObject *wake(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (!phx_py_controller_of(self))
+        return NULL;
+    /* A full pipe wakes as well. Whom a 0 is passed on to knows that it is no signal. */
+    while (write(phx_py_controller(self)->wake[1], "", 1) < 0 && errno == EINTR)
+        ;
+    Py_RETURN_NONE;
 }
 
 static PyObject *poll_method(PyObject *self, PyObject *args)
@@ -214,7 +239,9 @@ static PyObject *poll_method(PyObject *self, PyObject *args)
     if (!controller || !PyArg_ParseTuple(args, "|d", &timeout_s))
         return NULL;
     phx_ns timeout = timeout_s < 0 ? -1 : (phx_ns)(timeout_s * (double)PHX_S);
-    int status = step(phx_py_controller(self), timeout);
+    int status = 0;
+    if (step(phx_py_controller(self), timeout, &status) < 0)
+        return NULL;
     if (status < 0)
         return phx_py_none_or_raise(self, status, NULL);
     if (PyErr_CheckSignals() < 0)
@@ -322,6 +349,8 @@ static PyMethodDef methods[] = {
      "poll(timeout=-1.0) -> [(event, number, payload)]\n\nWaits for events, in seconds; runs "
      "signal "
      "handlers."},
+    {"wake", wake, METH_NOARGS,
+     "wake()\n\nThe poll under way, or the next one, does not wait. For signal handlers."},
     {"add_late", phx_py_controller_add_late, METH_VARARGS,
      "add_late(test, elsewhere=-1) -> bool\n\nHands out a test once more, to another worker than "
      "`elsewhere` if there is one; False when no more can be handed out."},

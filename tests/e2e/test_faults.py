@@ -585,6 +585,45 @@ def test_ended_by_a_signal(
     assert run.has_line("no tests ran in"), str(run)
 
 
+ABOUT_TO_WAIT = """
+import os, signal
+import pytest
+
+setups = []
+
+def pytest_runtest_logreport(report):
+    setups.append(report)
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session):
+    dsession = session.config.pluginmanager.getplugin("dsession")
+    if dsession is None:
+        return
+    patience = dsession._patience
+    rounds = iter(range(8))
+
+    def signalled_just_before_the_wait(wanted):
+        if len(setups) < 2:
+            return patience(wanted)
+        if next(rounds, 0) < 7:  # what is under way arrives
+            return 0.05
+        del dsession._patience
+        os.kill(os.getpid(), signal.Signals[os.environ["SENT"]])
+        return patience(wanted)
+
+    dsession._patience = signalled_just_before_the_wait
+"""
+
+
+@each_ending
+def test_ended_by_a_signal_just_before_the_loop_waits(project: Project, name: str) -> None:
+    """Its handler runs after the loop has looked for a signal and before it waits for an event: none comes."""
+    project.write({"conftest.py": ABOUT_TO_WAIT, "test_0.py": SLEEPING, "test_1.py": SLEEPING})
+    run = project.run("-n2", env={"SENT": name})
+    assert_ended(run, name)
+    assert run.has_line("no tests ran in"), str(run)
+
+
 def test_interrupt_reports_what_ended(project: Project) -> None:
     project.write(
         {"test_a.py": SLEEPING, "test_b.py": "def test_quick(): pass\ndef test_quick2(): pass\n"}
