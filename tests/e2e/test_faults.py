@@ -626,7 +626,7 @@ def test_ended_by_a_signal_just_before_the_loop_waits(project: Project, name: st
 
 def test_interrupt_reports_what_ended(project: Project) -> None:
     project.write(
-        {"test_a.py": SLEEPING, "test_b.py": "def test_quick(): pass\ndef test_quick2(): pass\n"}
+        {"test_0.py": "def test_quick(): pass\ndef test_quick2(): pass\n", "test_a.py": SLEEPING}
     )
     running = project.start("-n4")
     started(project, 4)
